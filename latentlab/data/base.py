@@ -1,0 +1,101 @@
+"""What every data set offers: labelled uint8 images, read by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+LabelKind = Literal["binary", "continuous", "categorical"]
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """One label of every image of a data set.
+
+    Attributes:
+        name: the label's name, for example ``smiling``.
+        kind: ``binary`` (0 or 1), ``continuous`` (any float) or ``categorical`` (a class index).
+        values: float32, of shape ``(num_images,)``; NaN where the label is unknown.
+        classes: names of the classes of a categorical label, in index order.
+        visible: bool, of shape ``(num_images,)``: where the label can be read from the pixels;
+            ``None`` means everywhere.
+    """
+
+    name: str
+    kind: LabelKind
+    values: NDArray[np.float32]
+    classes: tuple[str, ...] = ()
+    visible: NDArray[np.bool_] | None = None
+
+    def take(self, indices: NDArray[np.integer]) -> LabelColumn:
+        """Return the column of the images at ``indices``."""
+        visible = None if self.visible is None else self.visible[indices]
+        return LabelColumn(self.name, self.kind, self.values[indices], self.classes, visible)
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that could not be read, and why, in one sentence."""
+
+    name: str
+    reason: str
+
+
+@runtime_checkable
+class ImageDataset(Protocol):
+    """Images of one size with their labels.
+
+    ``image_shape`` is ``(channels, height, width)``. Reading is a pure function of the index.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    labels: dict[str, LabelColumn]
+    skipped: Sequence[SkippedFile]
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the images at ``indices``: uint8, of shape ``(batch, height, width, channels)``."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Return what a model's provenance says about its data: name, source, count, settings."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayDataset:
+    """Images that are already in memory (or memory-mapped), uint8 ``(num_images, H, W, C)``."""
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: dict[str, LabelColumn] = field(default_factory=dict)
+    skipped: tuple[SkippedFile, ...] = ()
+    source: str = ""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)``."""
+        _, height, width, channels = self.images.shape
+        return channels, height, width
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the images at ``indices``: uint8, of shape ``(batch, height, width, channels)``."""
+        return np.ascontiguousarray(self.images[np.asarray(indices)])
+
+    def describe(self) -> dict[str, object]:
+        """Return name, source, number of images and image shape."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "count": len(self),
+            "image_shape": list(self.image_shape),
+        }
