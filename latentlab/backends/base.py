@@ -1,0 +1,120 @@
+"""The one interface behind which every family stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from latentlab.core.latents import Condition
+from latentlab.core.spec import ModelSpec
+
+Parts = Mapping[str, Tensor]
+"""Latents on a device: tensors ``(B, *part shape)`` by part name."""
+
+
+@dataclass(frozen=True)
+class EncodeUpdate:
+    """One turn of ``encode``; the last one is complete.
+
+    Attributes:
+        index: turns done, counted from 1.
+        count: turns in all.
+        latents: parts ``(B, ...)``, the best so far.
+        condition: what the image was read to be conditioned on, if anything.
+        reconstruction: decoded images ``(B, C, H, W)`` in [-1, 1].
+        residual: mean squared error per image, ``(B,)``, on the [-1, 1] scale.
+    """
+
+    index: int
+    count: int
+    latents: Parts
+    condition: Condition | None
+    reconstruction: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True)
+class LogProb:
+    """A log-density in nats.
+
+    Attributes:
+        nats: ``(B,)``.
+        bits_per_dim: ``(B,)``, of the 8-bit image: -nats / (ln 2 * C * H * W) where the density is
+            over 8-bit levels.
+        bound: true when it is a lower bound, false when it is exact.
+    """
+
+    nats: Tensor
+    bits_per_dim: Tensor
+    bound: bool
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A model. Images are float32 ``(B, C, H, W)`` in [-1, 1]; the batch axis comes first."""
+
+    spec: ModelSpec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Move the weights."""
+        ...
+
+    def sample_prior(self, space: str, seeds: Sequence[int], temperature: float = 1.0) -> Parts:
+        """Draw one latent for each seed; row i depends on ``seeds[i]`` alone.
+
+        Args:
+            space: name of a space of the spec.
+            seeds: 0 to 2**63 - 1 each.
+            temperature: factor on the prior's standard deviation.
+        """
+        ...
+
+    def decode(
+        self,
+        latents: Parts,
+        *,
+        space: str | None = None,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return images ``(B, C, H, W)`` in [-1, 1] for latents of ``space`` (or the first)."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Image to latent; ``spec.encode_kind`` says how."""
+
+    def encode(
+        self,
+        images: Tensor,
+        *,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Iterator[EncodeUpdate]:
+        """Yield ever better latents for ``images`` ``(B, C, H, W)`` in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class ScoresLogProb(Protocol):
+    """Density of images."""
+
+    def log_prob(
+        self,
+        images: Tensor,
+        *,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> LogProb:
+        """Return the log-density of ``images`` ``(B, C, H, W)`` in [-1, 1]."""
+        ...

@@ -1,0 +1,57 @@
+"""Rows for everything built in: strings only, so that reading them imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One built-in or plugged-in thing.
+
+    Attributes:
+        id: the name used on the command line and in files.
+        title: the name that a person reads.
+        target: ``module:attribute``, imported only when it is used.
+        needs: capabilities that a model must have (panels), in the words of ``ModelSpec``.
+        summary: one line.
+        icon: name of a bundled icon.
+    """
+
+    id: str
+    title: str
+    target: str
+    needs: tuple[str, ...] = ()
+    summary: str = ""
+    icon: str = ""
+
+
+BUILTIN: dict[str, tuple[Row, ...]] = {
+    "latentlab.backends": (
+        Row("vae", "Variational autoencoder", "latentlab.backends.vae:VaeBackend"),
+    ),
+    "latentlab.panels": (
+        Row(
+            "attributes",
+            "Attributes",
+            "latentlab.ui.panels.attributes:AttributesPanel",
+            needs=("decode",),
+            summary="Sliders that edit attributes, in standard deviations.",
+            icon="sliders",
+        ),
+    ),
+    "latentlab.importers": (),
+    "latentlab.datasets": (
+        Row("portraits", "Portraits", "latentlab.data.portraits.dataset:Portraits"),
+    ),
+}
+"""Built-in rows by plugin group."""
+
+TRAINERS: dict[str, str] = {
+    "vae": "latentlab.training.families.vae:VaeTrainer",
+    "probe": "latentlab.training.families.probe:ProbeTrainer",
+}
+"""Trainer by family, as ``module:attribute``; a plugged-in backend names its own in ``trainer``."""
+
+BUNDLED_MODELS: tuple[str, ...] = ("portraits-vae", "portraits-vae-2d")
+"""Ids of the models in ``assets/models``; the first one opens at the first start."""

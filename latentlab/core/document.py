@@ -1,0 +1,173 @@
+"""What a person is working on, as immutable values, and the history that undo walks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from latentlab.core.latents import Condition
+from latentlab.core.spec import Frozen
+
+Option = float | int | str | bool
+
+
+class Picture(Frozen):
+    """An image, or a grid of images, that stands for latents: all that is needed to make it again.
+
+    The latents come from ``seeds`` (prior samples) or from ``stored`` arrays (encoded photographs,
+    imported or combined latents), never both.
+
+    Attributes:
+        model: id of the model in the library.
+        fingerprint: of the model's weights.
+        space: name of the latent space.
+        seeds: one for each image of the grid.
+        temperature: factor on the prior's standard deviation.
+        stored: content hash of a ``(batch, *shape)`` array, by part name.
+        photo: content hash of the photograph, uint8 ``(H, W, C)``, that was encoded.
+        photo_path: where the photograph was read from, if it was a file.
+        edits: slider value by direction name, in standard deviations.
+        condition: class, attributes or text beside the latent.
+        options: options of ``decode``: truncation psi, guidance, sampler and the like.
+        name: what the person calls it.
+    """
+
+    model: str
+    fingerprint: str = ""
+    space: str
+    seeds: tuple[int, ...] = ()
+    temperature: float = 1.0
+    stored: dict[str, str] = Field(default_factory=dict)
+    photo: str | None = None
+    photo_path: str | None = None
+    edits: dict[str, float] = Field(default_factory=dict)
+    condition: Condition = Condition()
+    options: dict[str, Option] = Field(default_factory=dict)
+    name: str = ""
+
+    def with_edit(self, direction: str, amount: float) -> Picture:
+        """Return the picture with one slider moved; an amount of 0 removes the edit."""
+        edits = {**self.edits, direction: amount}
+        if amount == 0:
+            del edits[direction]
+        return self.model_copy(update={"edits": edits})
+
+    def array_hashes(self) -> set[str]:
+        """Content hashes of the arrays that this picture needs."""
+        return set(self.stored.values()) | ({self.photo} if self.photo else set())
+
+
+class TrayItem(Frozen):
+    """A kept picture of exactly one image."""
+
+    id: str
+    picture: Picture
+    group: str = ""
+
+
+class Document(Frozen):
+    """All that undo restores and a session keeps."""
+
+    canvas: Picture | None = None
+    tray: tuple[TrayItem, ...] = ()
+
+    def array_hashes(self) -> set[str]:
+        """Content hashes of the arrays that this document needs."""
+        hashes: set[str] = set() if self.canvas is None else self.canvas.array_hashes()
+        for item in self.tray:
+            hashes |= item.picture.array_hashes()
+        return hashes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One step of the history."""
+
+    label: str
+    document: Document
+    merge_key: str | None = None
+    created: float = field(default_factory=time.time)
+
+
+class History:
+    """Documents in order, and the place where the person is.
+
+    Args:
+        document: the first document.
+        limit: entries kept; the oldest go first.
+    """
+
+    def __init__(self, document: Document | None = None, limit: int = 500) -> None:
+        self._entries: list[Entry] = [Entry("Start", document or Document())]
+        self._index = 0
+        self._limit = limit
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, the oldest first, undone ones included."""
+        return tuple(self._entries)
+
+    @property
+    def index(self) -> int:
+        """Position of the current entry."""
+        return self._index
+
+    @property
+    def document(self) -> Document:
+        """The current document."""
+        return self._entries[self._index].document
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an earlier entry."""
+        return self._index > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a later entry."""
+        return self._index < len(self._entries) - 1
+
+    def push(self, document: Document, label: str, merge_key: str | None = None) -> None:
+        """Add a document and drop what was undone.
+
+        Args:
+            document: the new state; one that equals the current state adds nothing.
+            label: what happened, for the visible list.
+            merge_key: while the same key comes again, the entry is replaced: one drag is one step.
+        """
+        if document == self.document:
+            return
+        current = self._entries[self._index]
+        del self._entries[self._index + 1 :]
+        if merge_key is not None and current.merge_key == merge_key and self._index > 0:
+            self._entries[self._index] = Entry(label, document, merge_key, current.created)
+            return
+        self._entries.append(Entry(label, document, merge_key))
+        del self._entries[: max(0, len(self._entries) - self._limit)]
+        self._index = len(self._entries) - 1
+
+    def end_merge(self) -> None:
+        """Close the current entry (a drag was released): the next push adds a new one."""
+        current = self._entries[self._index]
+        self._entries[self._index] = Entry(current.label, current.document, None, current.created)
+
+    def go(self, index: int) -> Document:
+        """Move to an entry and return its document; ``IndexError`` outside the list."""
+        if not 0 <= index < len(self._entries):
+            raise IndexError(index)
+        self._index = index
+        return self.document
+
+    def undo(self) -> Document:
+        """Step back, if there is anywhere to go, and return the document."""
+        return self.go(max(0, self._index - 1))
+
+    def redo(self) -> Document:
+        """Step forward, if there is anywhere to go, and return the document."""
+        return self.go(min(len(self._entries) - 1, self._index + 1))
+
+    def array_hashes(self) -> set[str]:
+        """Content hashes of the arrays that any entry needs."""
+        return set().union(*(entry.document.array_hashes() for entry in self._entries))

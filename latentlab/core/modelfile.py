@@ -1,0 +1,245 @@
+"""The model file: one safetensors file whose metadata says everything about the model.
+
+Tensors are named ``net.<state dict name>``, ``direction.<name>.<part>`` and ``preview`` (uint8
+``(H, W, C)``). The metadata has one key, ``latentlab``, holding JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from latentlab.core.direction import Direction
+from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Array
+from latentlab.core.spec import Frozen, ModelSpec
+
+FORMAT_VERSION = 1
+MAX_HEADER_BYTES = 32 * 2**20
+_KEY = "latentlab"
+
+
+class DirectionHeader(Frozen):
+    """A direction without its vector."""
+
+    name: str
+    space: str
+    scale: float
+    method: str
+    group: str = ""
+    fingerprint: str = ""
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelHeader(Frozen):
+    """What can be read of a model file without reading its weights."""
+
+    format_version: int = FORMAT_VERSION
+    config: dict[str, Any]
+    spec: ModelSpec
+    directions: tuple[DirectionHeader, ...] = ()
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """A model file in memory.
+
+    Attributes:
+        header: the metadata.
+        weights: arrays by state-dict name.
+        directions: by name.
+        preview: uint8 ``(H, W, C)`` picture for the card, if there is one.
+    """
+
+    header: ModelHeader
+    weights: Mapping[str, Array]
+    directions: Mapping[str, Direction] = field(default_factory=dict)
+    preview: Array | None = None
+
+
+def fingerprint(weights: Mapping[str, Array]) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def replace_file(path: Path, write: Any) -> None:
+    """Write ``path`` through a temporary neighbour, then rename: it is whole or not there.
+
+    Args:
+        path: the file to make or replace.
+        write: called with the temporary path.
+
+    Raises:
+        LatentLabError: the folder is missing or not writable, or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LatentLabError(
+            f"'{path}' could not be written ({reason}): free some space or choose another folder."
+        ) from error
+
+
+def write_model(path: Path, model: StoredModel) -> ModelHeader:
+    """Write a model file and return its header, with the fingerprint of what was stored.
+
+    Raises:
+        LatentLabError: the file cannot be written.
+    """
+    weights = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
+    mark = fingerprint(weights)
+    spec = model.header.spec.model_copy(update={"fingerprint": mark})
+    rows = tuple(
+        DirectionHeader(
+            name=d.name,
+            space=d.space,
+            scale=d.scale,
+            method=d.method,
+            group=d.group,
+            fingerprint=d.fingerprint or mark,
+            provenance=dict(d.provenance),
+        )
+        for d in model.directions.values()
+    )
+    header = model.header.model_copy(update={"spec": spec, "directions": rows})
+    tensors = {f"net.{name}": array for name, array in weights.items()}
+    for direction in model.directions.values():
+        for part, vector in direction.vector.items():
+            tensors[f"direction.{direction.name}.{part}"] = np.ascontiguousarray(vector)
+    if model.preview is not None:
+        tensors["preview"] = np.ascontiguousarray(model.preview)
+    metadata = {_KEY: header.model_dump_json()}
+    replace_file(path, lambda target: save_file(tensors, target, metadata=metadata))
+    return header
+
+
+def _check_readable(path: Path) -> None:
+    if not path.exists():
+        raise LatentLabError(f"There is no file '{path}': check the name.")
+    if not path.is_file():
+        raise LatentLabError(f"'{path}' is not a file: choose a .safetensors model file.")
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    length = int.from_bytes(start, "little")
+    if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+        raise LatentLabError(
+            f"'{path.name}' is not a whole safetensors file ({size} bytes): "
+            "it is truncated or of another kind; choose or download it again."
+        )
+
+
+def _open(path: Path) -> Any:
+    try:
+        _check_readable(path)
+        return safe_open(path, framework="numpy")
+    except OSError as error:
+        raise LatentLabError(f"'{path}' cannot be read ({error.strerror}).") from error
+    except SafetensorError as error:
+        raise LatentLabError(
+            f"'{path.name}' is not a whole safetensors file: it is truncated, damaged or of "
+            "another kind; choose or download it again.",
+            str(error),
+        ) from error
+
+
+def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
+    text = (metadata or {}).get(_KEY)
+    if text is None:
+        raise LatentLabError(
+            f"'{path.name}' holds tensors but no LatentLab model: import it from its own format."
+        )
+    try:
+        version = json.loads(text).get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise LatentLabError(
+                f"'{path.name}' was written by a newer LatentLab (format {version}, this one "
+                f"reads {FORMAT_VERSION}): update LatentLab."
+            )
+        return ModelHeader.model_validate_json(text)
+    except (ValidationError, ValueError, AttributeError) as error:
+        raise LatentLabError(
+            f"The description inside '{path.name}' is damaged: choose or download it again.",
+            str(error),
+        ) from error
+
+
+def read_header(path: Path) -> ModelHeader:
+    """Read what the file says about itself, without its weights.
+
+    Raises:
+        LatentLabError: not a whole LatentLab model file.
+    """
+    with _open(path) as stored:
+        return _header(path, stored.metadata())
+
+
+def read_preview(path: Path) -> Array | None:
+    """Read the card's picture, uint8 ``(H, W, C)``, if the file has one."""
+    with _open(path) as stored:
+        return stored.get_tensor("preview") if "preview" in stored.keys() else None  # noqa: SIM118
+
+
+def _tensors(path: Path, stored: Any) -> dict[str, Array]:
+    tensors: dict[str, Array] = {}
+    for name in stored.keys():  # noqa: SIM118 (not a mapping)
+        array = stored.get_tensor(name)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise LatentLabError(
+                f"Tensor '{name}' in '{path.name}' holds values that are not finite: "
+                "the training run broke; choose another checkpoint."
+            )
+        tensors[name] = array
+    return tensors
+
+
+def read_model(path: Path) -> StoredModel:
+    """Read a model file, strictly.
+
+    Raises:
+        LatentLabError: not a whole LatentLab model file, weights that are not finite, or weights
+            that do not match the fingerprint in the header.
+    """
+    with _open(path) as stored:
+        header = _header(path, stored.metadata())
+        tensors = _tensors(path, stored)
+    weights = {name[4:]: array for name, array in tensors.items() if name.startswith("net.")}
+    if fingerprint(weights) != header.spec.fingerprint:
+        raise LatentLabError(
+            f"The weights in '{path.name}' are not the ones that it describes: "
+            "the file was changed or damaged; choose or download it again."
+        )
+    directions = {}
+    for row in header.directions:
+        prefix = f"direction.{row.name}."
+        vector = {n[len(prefix) :]: a for n, a in tensors.items() if n.startswith(prefix)}
+        directions[row.name] = Direction(vector=vector, **row.model_dump())
+    return StoredModel(header, weights, directions, tensors.get("preview"))

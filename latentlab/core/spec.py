@@ -1,0 +1,120 @@
+"""What a model is: its latent spaces, the images it makes, and what it can do. No torch here."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PartKind = Literal["gaussian", "uniform", "categorical", "learned"]
+Interpolation = Literal["spherical", "linear", "step"]
+Capability = Literal["sample", "decode", "encode", "convert", "log_prob", "steps", "layers"]
+EncodeKind = Literal["exact", "amortised", "optimised"]
+ConditionKind = Literal["class", "attributes", "text", "image", "mask"]
+
+
+class Frozen(BaseModel):
+    """A value that never changes and takes no unknown field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class PartSpec(Frozen):
+    """One named part of a latent; arrays are ``(batch, *shape)``.
+
+    Attributes:
+        name: for example ``z``, ``global``, ``local_1``.
+        shape: without the batch axis; ``None`` marks a length that may vary.
+        dtype: ``float32``, or ``int64`` for tokens.
+        kind: the prior, or ``learned`` where there is no closed form.
+        layer_axis: the axis of ``shape`` that counts layers (StyleGAN's w_plus), if there is one.
+        interpolation: the rule between two values of this part.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: Literal["float32", "int64"] = "float32"
+    kind: PartKind = "gaussian"
+    layer_axis: int | None = None
+    interpolation: Interpolation = "spherical"
+
+    @property
+    def size(self) -> int:
+        """Numbers in one row; a length that may vary counts as one."""
+        return math.prod(n or 1 for n in self.shape)
+
+
+class LatentSpace(Frozen):
+    """A named space: an ordered set of parts."""
+
+    name: str
+    parts: tuple[PartSpec, ...]
+
+    @property
+    def size(self) -> int:
+        """Numbers in one latent, over all parts."""
+        return sum(part.size for part in self.parts)
+
+    def part(self, name: str) -> PartSpec:
+        """Return the part called ``name``; ``KeyError`` when there is none."""
+        for part in self.parts:
+            if part.name == name:
+                return part
+        raise KeyError(name)
+
+
+class Provenance(Frozen):
+    """Where the weights came from."""
+
+    data: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    steps: int = 0
+    seed: int = 0
+    torch_version: str = ""
+    device: str = ""
+    created: str = ""
+    note: str = ""
+
+
+class ModelSpec(Frozen):
+    """What a backend tells about itself.
+
+    Attributes:
+        id: short name, for example ``portraits-vae``.
+        title: the name that a card shows.
+        family: the backend's family, for example ``vae``.
+        image_shape: ``(channels, height, width)`` of what ``decode`` makes.
+        spaces: the latent spaces; the first is the one that panels open with.
+        capabilities: what panels may ask for.
+        encode_kind: how ``encode`` finds a latent, when it can.
+        conditions: the kinds of condition that ``decode`` understands.
+        class_names: names for a class condition, in index order.
+        attribute_names: names for an attribute condition, in order.
+        provenance: data, recipe, seed.
+        quality: measured figures by name, on the stored file.
+        fingerprint: SHA-256 of the stored weights, 64 hexadecimal digits.
+    """
+
+    id: str
+    title: str = ""
+    family: str
+    image_shape: tuple[int, int, int]
+    spaces: tuple[LatentSpace, ...]
+    capabilities: tuple[Capability, ...] = ("sample", "decode")
+    encode_kind: EncodeKind | None = None
+    conditions: tuple[ConditionKind, ...] = ()
+    class_names: tuple[str, ...] = ()
+    attribute_names: tuple[str, ...] = ()
+    provenance: Provenance = Provenance()
+    quality: dict[str, float] = Field(default_factory=dict)
+    fingerprint: str = ""
+
+    def space(self, name: str | None = None) -> LatentSpace:
+        """Return the space called ``name``, or the first; ``KeyError`` when there is none."""
+        if name is None:
+            return self.spaces[0]
+        for space in self.spaces:
+            if space.name == name:
+                return space
+        raise KeyError(name)
