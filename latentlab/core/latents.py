@@ -34,7 +34,7 @@ class Condition(Frozen):
 
 def content_hash(array: Array) -> str:
     """Return the SHA-256 of an array's dtype, shape and bytes, as 64 hexadecimal digits."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(array.tobytes())
     return digest.hexdigest()

@@ -114,7 +114,7 @@ def write_model(path: Path, model: StoredModel) -> ModelHeader:
     Raises:
         LatentLabError: the file cannot be written.
     """
-    weights = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
+    weights = {name: np.asarray(array, order="C") for name, array in model.weights.items()}
     mark = fingerprint(weights)
     spec = model.header.spec.model_copy(update={"fingerprint": mark})
     rows = tuple(
@@ -133,9 +133,9 @@ def write_model(path: Path, model: StoredModel) -> ModelHeader:
     tensors = {f"net.{name}": array for name, array in weights.items()}
     for direction in model.directions.values():
         for part, vector in direction.vector.items():
-            tensors[f"direction.{direction.name}.{part}"] = np.ascontiguousarray(vector)
+            tensors[f"direction.{direction.name}.{part}"] = np.asarray(vector, order="C")
     if model.preview is not None:
-        tensors["preview"] = np.ascontiguousarray(model.preview)
+        tensors["preview"] = np.asarray(model.preview, order="C")
     metadata = {_KEY: header.model_dump_json()}
     replace_file(path, lambda target: save_file(tensors, target, metadata=metadata))
     return header

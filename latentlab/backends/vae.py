@@ -1,0 +1,249 @@
+"""The VAE family: autoencoder, VAE, beta-VAE, conditional VAE.
+
+Kingma and Welling 2014 (arXiv 1312.6114); beta: Higgins et al. 2017; conditional: Sohn et al. 2015;
+importance-weighted bound and active units: Burda et al. 2016 (arXiv 1509.00519).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentlab.backends.base import EncodeUpdate, LogProb, Parts
+from latentlab.backends.nn.likelihoods import (
+    gaussian_kl,
+    location,
+    log_mass,
+    normal_log_density,
+)
+from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
+from latentlab.core.direction import Direction
+from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Condition
+from latentlab.core.noise import noise, noise_rows
+from latentlab.core.spec import Capability, ConditionKind, LatentSpace, ModelSpec, PartSpec
+
+LOG_PROB_SAMPLES = 64
+LOG_PROB_CHUNK = 256
+
+
+def vae_spec(config: VaeConfig, **identity: Any) -> ModelSpec:
+    """Return the spec that a configuration implies; ``identity`` adds id, title, provenance."""
+    deterministic = config.variant == "autoencoder"
+    part = PartSpec(
+        name="z",
+        shape=(config.latent_dim,),
+        kind="learned" if deterministic else "gaussian",
+        interpolation="linear" if deterministic else "spherical",
+    )
+    capabilities: tuple[Capability, ...] = ("sample", "decode", "encode")
+    conditions: list[ConditionKind] = []
+    if config.class_names:
+        conditions.append("class")
+    if config.attribute_names:
+        conditions.append("attributes")
+    return ModelSpec(
+        family="vae",
+        image_shape=(config.channels, config.image_size, config.image_size),
+        spaces=(LatentSpace(name="z", parts=(part,)),),
+        capabilities=capabilities if deterministic else (*capabilities, "log_prob"),
+        encode_kind="amortised",
+        conditions=tuple(conditions),
+        class_names=config.class_names,
+        attribute_names=config.attribute_names,
+        **identity,
+    )
+
+
+def condition_vector(config: VaeConfig, condition: Condition | None, batch: int) -> Tensor | None:
+    """Return ``(batch, condition_dim)``, or ``None`` for an unconditional model.
+
+    Without a condition, or with a null one, all entries are 0: the model was trained to take that
+    as unknown.
+
+    Raises:
+        LatentLabError: the condition names a class or attribute that the model does not have.
+    """
+    given = condition or Condition()
+    if not config.condition_dim:
+        if not given.null and (given.class_index is not None or given.attributes):
+            raise LatentLabError("This model takes no condition: leave the label empty.")
+        return None
+    vector = torch.zeros(config.condition_dim)
+    if given.null or (given.class_index is None and not given.attributes):
+        return vector.expand(batch, -1)
+    if given.class_index is not None:
+        if not 0 <= given.class_index < len(config.class_names):
+            raise LatentLabError(
+                f"There is no class {given.class_index}: choose 0 to {len(config.class_names) - 1}."
+            )
+        vector[given.class_index] = 1.0
+    for name, value in given.attributes.items():
+        if name not in config.attribute_names:
+            known = ", ".join(config.attribute_names)
+            raise LatentLabError(f"There is no attribute '{name}'; the model has {known}.")
+        vector[len(config.class_names) + config.attribute_names.index(name)] = value
+    vector[-1] = 1.0
+    return vector.expand(batch, -1)
+
+
+class VaeBackend:
+    """A VAE behind the common interface.
+
+    Args:
+        config: shapes and likelihood.
+        spec: identity, provenance and quality.
+        network: weights; made anew (random) when not given.
+        directions: edits that come with the model.
+    """
+
+    trainer = "latentlab.training.families.vae:VaeTrainer"
+
+    def __init__(
+        self,
+        config: VaeConfig,
+        spec: ModelSpec,
+        network: VaeNetwork | None = None,
+        directions: Mapping[str, Direction] | None = None,
+    ) -> None:
+        self.config = config
+        self.spec = spec
+        self.directions = dict(directions or {})
+        self.network = network or VaeNetwork(config)
+        self.network.eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def parse_config(cls, values: Mapping[str, Any]) -> VaeConfig:
+        """Validate a configuration read from a file (pydantic's ``ValidationError`` if wrong)."""
+        return VaeConfig.model_validate(dict(values))
+
+    @classmethod
+    def build_network(cls, config: VaeConfig) -> VaeNetwork:
+        """Return an untrained network; on the meta device it takes no memory."""
+        return VaeNetwork(config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.log_scale.device
+
+    def to(self, device: torch.device) -> None:
+        """Move the weights."""
+        self.network.to(device)
+
+    def _condition(self, condition: Condition | None, batch: int) -> Tensor | None:
+        vector = condition_vector(self.config, condition, batch)
+        return None if vector is None else vector.to(self.device)
+
+    def sample_prior(self, space: str, seeds: Sequence[int], temperature: float = 1.0) -> Parts:
+        """Draw z ``(len(seeds), D)``: N(0, temperature^2), or the fitted codes' Gaussian."""
+        self.spec.space(space)
+        draws = torch.from_numpy(noise_rows(seeds, "prior.z", (self.config.latent_dim,)))
+        draws = draws.to(self.device) * temperature
+        if self.config.variant == "autoencoder":
+            draws = self.network.code_mean + draws @ self.network.code_cholesky.T
+        return {"z": draws}
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        latents: Parts,
+        *,
+        space: str | None = None,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return the likelihood's mean image ``(B, C, H, W)`` in [-1, 1]; there are no options."""
+        self.spec.space(space)
+        if options:
+            raise LatentLabError(f"A VAE has no decoding option '{next(iter(options))}'.")
+        z = latents["z"].to(self.device, torch.float32)
+        raw = self.network.decode(z, self._condition(condition, len(z)))
+        return location(raw, self.config.likelihood)
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        images: Tensor,
+        *,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Iterator[EncodeUpdate]:
+        """Yield once: the posterior mean of ``images`` ``(B, C, H, W)`` in [-1, 1].
+
+        ``options["sample_seed"]`` asks for a sample of the posterior instead.
+        """
+        images = images.to(self.device, torch.float32)
+        vector = self._condition(condition, len(images))
+        mean, logvar = self.network.encode(images, vector)
+        seed = (options or {}).get("sample_seed")
+        z = mean
+        if seed is not None and self.config.variant == "vae":
+            draws = [noise(int(seed), "posterior.z", i, mean.shape[1:]) for i in range(len(mean))]
+            z = mean + torch.stack([*map(torch.from_numpy, draws)]).to(mean) * (0.5 * logvar).exp()
+        reconstruction = location(self.network.decode(z, vector), self.config.likelihood)
+        residual = (reconstruction - images).square().flatten(1).mean(1)
+        yield EncodeUpdate(1, 1, {"z": z}, condition, reconstruction, residual)
+
+    @torch.inference_mode()
+    def elbo(
+        self, images: Tensor, *, condition: Condition | None = None, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return log-likelihood of the 8-bit image by one posterior sample, and KL: each ``(B,)``.
+
+        Their difference is the evidence lower bound in nats (Kingma and Welling, equation 3).
+        """
+        images = images.to(self.device, torch.float32)
+        vector = self._condition(condition, len(images))
+        mean, logvar = self.network.encode(images, vector)
+        draw = torch.from_numpy(noise(seed, "elbo.z", 0, mean.shape[1:])).to(mean)
+        z = mean + draw * torch.exp(0.5 * logvar)
+        raw = self.network.decode(z, vector)
+        nats = log_mass(images, raw, self.network.log_scale, self.config.likelihood)
+        return nats, gaussian_kl(mean, logvar).sum(1)
+
+    @torch.inference_mode()
+    def log_prob(
+        self,
+        images: Tensor,
+        *,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> LogProb:
+        """Return the importance-weighted bound of Burda et al. 2016, equation 8.
+
+        ``options``: ``samples`` (default 64) and ``seed`` (default 0). The bound rises with the
+        number of samples towards log P(x).
+        """
+        if self.config.variant == "autoencoder":
+            raise LatentLabError("An autoencoder has no density: train a VAE to read log_prob.")
+        settings = {"samples": LOG_PROB_SAMPLES, "seed": 0, **(options or {})}
+        rows = [
+            self._log_weights(image[None], condition, int(settings["samples"]), settings["seed"])
+            for image in images.to(self.device, torch.float32)
+        ]
+        weights = torch.stack(rows) if rows else torch.zeros((0, 1), device=self.device)
+        nats = torch.logsumexp(weights, dim=1) - math.log(weights.shape[1])
+        dimensions = math.prod(self.spec.image_shape)
+        return LogProb(nats, -nats / (math.log(2) * dimensions), bound=True)
+
+    def _log_weights(
+        self, image: Tensor, condition: Condition | None, samples: int, seed: int
+    ) -> Tensor:
+        mean, logvar = self.network.encode(image, self._condition(condition, 1))
+        found = []
+        for start in range(0, samples, LOG_PROB_CHUNK):
+            indices = range(start, min(start + LOG_PROB_CHUNK, samples))
+            draws = [noise(seed, "log_prob.z", i, mean.shape[1:]) for i in indices]
+            eps = torch.stack([*map(torch.from_numpy, draws)]).to(mean)
+            z = mean + eps * torch.exp(0.5 * logvar)
+            raw = self.network.decode(z, self._condition(condition, len(z)))
+            target = image.expand(len(z), -1, -1, -1)
+            likelihood = log_mass(target, raw, self.network.log_scale, self.config.likelihood)
+            found.append(likelihood + normal_log_density(z) - normal_log_density(z, mean, logvar))
+        return torch.cat(found)
