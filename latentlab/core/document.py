@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field
@@ -103,6 +104,21 @@ class History:
         self._entries: list[Entry] = [Entry("Start", document or Document())]
         self._index = 0
         self._limit = limit
+
+    @classmethod
+    def restore(cls, entries: Sequence[Entry], index: int, limit: int = 500) -> History:
+        """Return a history with these entries, at ``index``; the oldest over ``limit`` go.
+
+        Raises:
+            IndexError: no entries, or ``index`` outside them.
+        """
+        if not 0 <= index < len(entries):
+            raise IndexError(index)
+        history = cls(limit=limit)
+        surplus = min(max(0, len(entries) - limit), index)
+        history._entries = list(entries)[surplus:]
+        history._index = index - surplus
+        return history
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -1,0 +1,246 @@
+"""The session file ``.latentlab``: history, arrays and view, as JSON and safetensors in a zip.
+
+Nothing in it is ever executed: JSON is validated field by field, arrays are safetensors whose
+content must match the hash that names them, and sizes are limited before anything is unpacked.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from latentlab.core.document import Document, Entry, History, Picture, TrayItem
+from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Array, content_hash, read_only
+from latentlab.core.modelfile import replace_file
+from latentlab.core.pictures import parse_picture, strict_json
+
+SESSION_VERSION = 1
+MAX_JSON_BYTES = 64 * 2**20
+MAX_ARRAY_BYTES = 2 * 2**30
+MAX_ENTRIES = 10_000
+_FORMAT = "latentlab-session"
+_JSON, _ARRAYS = "session.json", "arrays.safetensors"
+_DTYPES = ("float32", "int64", "uint8")
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""By version: turns the JSON of that version into the next one's. Version 1 is the first."""
+
+
+@dataclass(eq=False)
+class Session:
+    """What a session keeps.
+
+    Attributes:
+        history: documents, labels and the place in them.
+        arrays: read-only, by content hash; all that the history needs.
+        view: JSON values of the window (zoom, open panel and the like).
+    """
+
+    history: History = field(default_factory=History)
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    view: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Pictures:
+    """Pictures by number: documents share them, so each is written and read once."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._alive: dict[int, tuple[int, Picture]] = {}
+
+    def number(self, picture: Picture) -> int:
+        known = self._alive.get(id(picture))
+        if known is None:
+            known = (len(self.rows), picture)
+            self._alive[id(picture)] = known
+            self.rows.append(picture.model_dump(mode="json", exclude_defaults=True))
+        return known[0]
+
+
+def _to_json(session: Session) -> bytes:
+    pictures = _Pictures()
+    entries = [
+        {
+            "label": entry.label,
+            "created": entry.created,
+            "canvas": None
+            if entry.document.canvas is None
+            else pictures.number(entry.document.canvas),
+            "tray": [
+                [item.id, item.group, pictures.number(item.picture)] for item in entry.document.tray
+            ],
+        }
+        for entry in session.history.entries
+    ]
+    content = {
+        "format": _FORMAT,
+        "version": SESSION_VERSION,
+        "index": session.history.index,
+        "pictures": pictures.rows,
+        "entries": entries,
+        "view": dict(session.view),
+    }
+    return json.dumps(content, allow_nan=False).encode()
+
+
+def _write(target: Path, text: bytes, arrays: bytes) -> None:
+    # A fixed date: the same session gives the same bytes.
+    date = (1980, 1, 1, 0, 0, 0)
+    with zipfile.ZipFile(target, "w") as archive:
+        info = zipfile.ZipInfo(_JSON, date)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(info, text)
+        archive.writestr(zipfile.ZipInfo(_ARRAYS, date), arrays)
+
+
+def save_session(path: Path, session: Session) -> None:
+    """Write a session: whole, or not at all.
+
+    Raises:
+        LatentLabError: an array is missing, the view is not JSON, or the file cannot be written.
+    """
+    needed = session.history.array_hashes()
+    missing = needed - set(session.arrays)
+    if missing:
+        raise LatentLabError(
+            f"{len(missing)} arrays of this session are missing: remove the pictures that show an "
+            "error, then save again."
+        )
+    try:
+        text = _to_json(session)
+    except (TypeError, ValueError) as error:
+        raise LatentLabError(
+            "The session holds a value that no file can keep.", str(error)
+        ) from error
+    arrays = {key: np.ascontiguousarray(session.arrays[key]) for key in sorted(needed)}
+    data = save_arrays(arrays)
+    replace_file(path, lambda target: _write(target, text, data))
+
+
+def _damaged(path: Path, reason: str, details: str = "") -> LatentLabError:
+    return LatentLabError(
+        f"'{path.name}' is not a whole LatentLab session ({reason}): choose another file.", details
+    )
+
+
+def _read_entry(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> bytes:
+    info = archive.getinfo(name)
+    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise _damaged(path, f"{name} is encrypted or packed in an unknown way")
+    if info.file_size > limit:
+        raise _damaged(path, f"{name} would unpack to {info.file_size} bytes, over the limit")
+    with archive.open(info) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise _damaged(path, f"{name} unpacks to more than the limit")
+    return data
+
+
+def _unpack(path: Path) -> tuple[bytes, bytes]:
+    try:
+        if not path.is_file():
+            raise LatentLabError(f"There is no session file '{path}': check the name.")
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if sorted(names) != [_ARRAYS, _JSON]:
+                raise _damaged(path, "its contents are not those of a session")
+            text = _read_entry(archive, _JSON, MAX_JSON_BYTES, path)
+            return text, _read_entry(archive, _ARRAYS, MAX_ARRAY_BYTES, path)
+    except OSError as error:
+        raise LatentLabError(f"'{path}' cannot be read ({error.strerror or error}).") from error
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+        raise _damaged(path, "it is truncated or of another kind", str(error)) from error
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        raise _damaged(path, "it is packed in an unknown way", str(error)) from error
+
+
+def _arrays(data: bytes, path: Path) -> dict[str, Array]:
+    try:
+        loaded = load_arrays(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise _damaged(path, "its arrays are damaged", str(error)) from error
+    arrays: dict[str, Array] = {}
+    for key, array in loaded.items():
+        if array.dtype.name not in _DTYPES or content_hash(array) != key:
+            raise _damaged(path, "an array is not the one that its hash names")
+        arrays[key] = read_only(array)
+    return arrays
+
+
+def _migrated(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise _damaged(path, "its description is of another kind")
+    version = content.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _damaged(path, "it has no version")
+    if version > SESSION_VERSION:
+        raise LatentLabError(
+            f"'{path.name}' was written by a newer LatentLab (session version {version}, this one "
+            f"reads {SESSION_VERSION}): update LatentLab."
+        )
+    while version < SESSION_VERSION:
+        content = MIGRATIONS[version](content)
+        version += 1
+    return content
+
+
+def _history(content: Mapping[str, Any], path: Path) -> History:
+    what = f"A picture inside '{path.name}'"
+    pictures = [parse_picture(row, what) for row in content["pictures"]]
+    rows = content["entries"]
+    if not 1 <= len(rows) <= MAX_ENTRIES:
+        raise ValueError("no entries, or too many")
+
+    def picture(number: Any) -> Picture:
+        if not isinstance(number, int) or not 0 <= number < len(pictures):
+            raise ValueError(f"there is no picture {number!r}")
+        return pictures[number]
+
+    items: dict[tuple[str, str, int], TrayItem] = {}
+    entries: list[Entry] = []
+    for row in rows:
+        tray = []
+        for item_id, group, number in row["tray"]:
+            key = (item_id, group, number)
+            if key not in items:
+                items[key] = TrayItem(id=item_id, group=group, picture=picture(number))
+            tray.append(items[key])
+        canvas = None if row["canvas"] is None else picture(row["canvas"])
+        document = Document(canvas=canvas, tray=tuple(tray))
+        entries.append(Entry(str(row["label"])[:1000], document, None, float(row["created"])))
+    return History.restore(entries, int(content["index"]))
+
+
+def load_session(path: Path) -> Session:
+    """Read a session, strictly.
+
+    Raises:
+        LatentLabError: truncated, foreign, written by a newer version, arrays missing or changed.
+    """
+    text, data = _unpack(path)
+    content = _migrated(
+        strict_json(text, f"The description inside '{path.name}'", MAX_JSON_BYTES), path
+    )
+    try:
+        history = _history(content, path)
+        view = content["view"]
+        if not isinstance(view, dict):
+            raise TypeError("the view is not a table")
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+        raise _damaged(path, "its description is damaged", str(error)) from error
+    arrays = _arrays(data, path)
+    if history.array_hashes() - set(arrays):
+        raise _damaged(path, "arrays that it names are missing")
+    return Session(history, arrays, view)
