@@ -1,0 +1,193 @@
+"""The images of a run: opened, divided into training and held-out, read ahead."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentlab.core.errors import LatentLabError
+from latentlab.core.noise import permutation
+from latentlab.core.recipe import DataTable
+from latentlab.data.base import ImageDataset, LabelColumn, SkippedFile
+from latentlab.training.sampler import Sampler
+
+
+class Part:
+    """Some images of a data set, with some of its labels; itself an ``ImageDataset``."""
+
+    def __init__(
+        self, whole: ImageDataset, indices: NDArray[np.int64], labels: dict[str, LabelColumn]
+    ) -> None:
+        self.whole, self.indices, self.labels = whole, indices, labels
+        self.name: str = whole.name
+        self.image_shape: tuple[int, int, int] = whole.image_shape
+        self.skipped: Sequence[SkippedFile] = whole.skipped
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the images at ``indices``: uint8 ``(batch, height, width, channels)``."""
+        return self.whole.read(self.indices[np.asarray(indices)])
+
+    def describe(self) -> dict[str, object]:
+        """Return what the whole says, with the number of images of this part."""
+        return self.whole.describe() | {"count": len(self)}
+
+
+def part_of(
+    whole: ImageDataset, indices: NDArray[np.int64] | None, labels: Sequence[str] | None
+) -> Part:
+    """Return a part of a data set; ``None`` means all images, or all labels.
+
+    Raises:
+        LatentLabError: a label that the data set does not have.
+    """
+    names = list(whole.labels) if labels is None else list(labels)
+    for name in names:
+        if name not in whole.labels:
+            known = ", ".join(whole.labels) or "none"
+            raise LatentLabError(
+                f"'{whole.name}' has no label '{name}' (data.labels); it has: {known}."
+            )
+    if indices is None:
+        everything = np.arange(len(whole), dtype=np.int64)
+        return Part(whole, everything, {n: whole.labels[n] for n in names})
+    return Part(whole, indices, {n: whole.labels[n].take(indices) for n in names})
+
+
+def open_images(
+    table: DataTable, source: str, split: str | None, limit: int | None
+) -> ImageDataset:
+    """Open a source at the size of a recipe.
+
+    Raises:
+        LatentLabError: there is no such source, or it holds no images.
+    """
+    from latentlab.data.open import ImageTransform, open_dataset
+
+    transform = ImageTransform(size=table.size, channels=table.channels)
+    dataset: ImageDataset = open_dataset(source, split=split, transform=transform, limit=limit)
+    if not len(dataset):
+        raise LatentLabError(f"'{source}' holds no images: check data.source and data.split.")
+    return dataset
+
+
+def open_training(table: DataTable) -> tuple[Part, Part]:
+    """Open training and held-out images; no image is in both.
+
+    Raises:
+        LatentLabError: a source cannot be opened, lacks a label, or the two differ in image shape.
+    """
+    whole = open_images(table, table.source, table.split, table.limit)
+    held = table.held_out
+    if held.source is None and held.split is None:
+        count = min(held.count, len(whole) // 10)
+        if count < 1:
+            raise LatentLabError(
+                f"'{table.source}' has {len(whole)} images, too few to hold some out: use at "
+                "least 10, or name others in [data.held_out]."
+            )
+        order = permutation(0, "held_out", 0, len(whole))
+        held_part = part_of(whole, np.sort(order[:count]), table.labels)
+        return part_of(whole, np.sort(order[count:]), table.labels), held_part
+    other = open_images(table, held.source or table.source, held.split, held.count)
+    if other.image_shape != whole.image_shape:
+        raise LatentLabError(
+            f"Held-out images are {other.image_shape} (channels, height, width) and training "
+            f"images {whole.image_shape}: set data.size and data.channels."
+        )
+    chosen = np.arange(min(held.count, len(other)), dtype=np.int64)
+    return part_of(whole, None, table.labels), part_of(other, chosen, table.labels)
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Images and labels of one process at one step, on the CPU.
+
+    Attributes:
+        step: optimiser steps before it.
+        indices: of the images, in the training data.
+        images: uint8 ``(rows, H, W, C)``.
+        flips: bool ``(rows,)``: which to mirror.
+    """
+
+    step: int
+    indices: NDArray[np.int64]
+    images: NDArray[np.uint8]
+    flips: NDArray[np.bool_] | None
+
+
+class ReadAhead:
+    """Reads the batches of coming steps in threads; use as a context manager.
+
+    Args:
+        dataset: training images.
+        sampler: says which ones.
+        start: first step.
+        stop: step after the last.
+        flip: draw flips.
+        workers: threads; at most ``workers + 1`` batches wait.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        sampler: Sampler,
+        start: int,
+        stop: int,
+        *,
+        flip: bool = False,
+        workers: int = 1,
+    ) -> None:
+        self.waited = 0.0
+        self._dataset, self._sampler, self._flip = dataset, sampler, flip
+        self._next, self._stop = start, stop
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="latentlab-read")
+        self._waiting: deque[Future[RawBatch]] = deque()
+        self._depth = workers + 1
+
+    def _fill(self) -> None:
+        while len(self._waiting) < self._depth and self._next < self._stop:
+            indices = self._sampler.indices(self._next)
+            flips = self._sampler.flips(self._next) if self._flip else None
+            self._waiting.append(self._pool.submit(self._read, self._next, indices, flips))
+            self._next += 1
+
+    def _read(
+        self, step: int, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None
+    ) -> RawBatch:
+        return RawBatch(step, indices, self._dataset.read(indices), flips)
+
+    def next(self) -> RawBatch:
+        """Return the next batch; ``waited`` counts the seconds that this took.
+
+        Raises:
+            LatentLabError: the images can no longer be read.
+        """
+        self._fill()
+        before = time.perf_counter()
+        try:
+            batch = self._waiting.popleft().result()
+        except LatentLabError:
+            raise
+        except (OSError, ValueError, IndexError) as error:
+            raise LatentLabError(
+                f"The images of '{self._dataset.name}' can no longer be read "
+                f"({type(error).__name__}: {error}): bring the data back, then resume the run."
+            ) from error
+        self.waited += time.perf_counter() - before
+        self._fill()
+        return batch
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,139 @@
+"""What a run tells: events on the disk, and a line now and then on the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import torch
+
+from latentlab.core.runs import Event, EventKind, EventWriter
+
+OnEvent = Callable[[Event], None]
+
+
+class Reporter:
+    """Writes events and passes them on; the processes of a run but the first stay silent.
+
+    Args:
+        writer: ``None`` for a process that stays silent.
+        on_event: called with every event.
+    """
+
+    def __init__(self, writer: EventWriter | None, on_event: OnEvent) -> None:
+        self._writer, self._on_event = writer, on_event
+        self._last_progress = 0.0
+
+    def emit(self, kind: EventKind, step: int, **data: Any) -> None:
+        """Write an event; ``LatentLabError`` when it cannot be written."""
+        if self._writer is not None:
+            self._on_event(self._writer.write(kind, step, **data))
+
+    def progress(self, step: int, done: int, total: int, message: str) -> None:
+        """Tell how far the work after the last step is, at most once a second."""
+        now = time.monotonic()
+        if done >= total or now - self._last_progress >= 1.0:
+            self._last_progress = now
+            self.emit("progress", step, done=done, total=total, message=message)
+
+
+class Speed:
+    """Images a second and the time left, over the time that was spent on steps.
+
+    Args:
+        batch_size: global.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._steps, self._since, self._paused = 0, time.perf_counter(), 0.0
+        self._seconds_per_step: float | None = None
+
+    def step_done(self) -> None:
+        """Count a step."""
+        self._steps += 1
+
+    def pause(self, seconds: float) -> None:
+        """Leave out time that went into samples and checkpoints."""
+        self._paused += seconds
+
+    def measure(self, steps_left: int, waited: float) -> dict[str, float]:
+        """Return the figures since the last call.
+
+        Args:
+            steps_left: of the run.
+            waited: seconds spent waiting for images since the last call.
+        """
+        now = time.perf_counter()
+        spent = max(now - self._since - self._paused, 1e-9)
+        latest = spent / max(self._steps, 1)
+        before = self._seconds_per_step
+        # Smoothed, so that the time left does not jump with every busy moment of the machine.
+        self._seconds_per_step = latest if before is None else 0.8 * before + 0.2 * latest
+        rate = self._steps * self._batch_size / spent
+        self._steps, self._since, self._paused = 0, now, 0.0
+        return {
+            "images_per_second": round(rate, 2),
+            "seconds_left": round(steps_left * self._seconds_per_step, 1),
+            "data_wait": round(min(waited / spent, 1.0), 4),
+        }
+
+
+def memory_mb(device: torch.device) -> dict[str, float]:
+    """Return the memory of this process and, on CUDA, the most that tensors took there, in MiB."""
+    figures = {"memory_mb": round(psutil.Process().memory_info().rss / 2**20, 1)}
+    if device.type == "cuda":
+        figures["device_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    return figures
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``42 s``, ``3 min 05 s``, ``2 h 07 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def describe(event: Event) -> str:
+    """Return an event as one line."""
+    data = event.data
+    if event.kind == "step":
+        parts = "  ".join(f"{n} {v:.5g}" for n, v in data["losses"].items() if v is not None)
+        loss = "not finite" if data["loss"] is None else f"{data['loss']:.5g}"
+        return (
+            f"step {event.step}/{data['total_steps']}  loss {loss}  {parts}  "
+            f"{data['images_per_second']:.0f} img/s  {duration(data['seconds_left'])} left"
+        )
+    if event.kind == "progress":
+        return f"{data['message']} ({data['done']}/{data['total']})"
+    if event.kind == "start":
+        return (
+            f"{data['family']} on {data['device']}, {data['num_images']} images of {data['data']}, "
+            f"steps {event.step} to {data['total_steps']}"
+        )
+    if event.kind == "finish":
+        figures = "  ".join(f"{n} {v:.5g}" for n, v in data["quality"].items() if v is not None)
+        return f"finished at step {event.step}: {data['path']}  {figures}".rstrip()
+    return f"{event.kind} at step {event.step}: {data.get('message') or data.get('path', '')}"
+
+
+class Console:
+    """Prints events; step and progress lines at most every two seconds."""
+
+    def __init__(self, interval: float = 2.0) -> None:
+        self._interval, self._last = interval, -interval
+
+    def __call__(self, event: Event) -> None:
+        """Print one event, or leave it out."""
+        now = time.monotonic()
+        last = event.kind == "step" and event.step == event.data["total_steps"]
+        if event.kind in ("step", "progress") and not last:
+            if now - self._last < self._interval:
+                return
+            self._last = now
+        print(describe(event), flush=True)

@@ -1,0 +1,332 @@
+"""Starting, resuming and finishing a run: the one road for the command line and the window."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from latentlab.catalog import TRAINERS
+from latentlab.core.errors import LatentLabError
+from latentlab.core.modelfile import replace_file
+from latentlab.core.recipe import Recipe, load_recipe
+from latentlab.core.registry import plugin
+from latentlab.core.runs import EventWriter, RunFolder, RunLock, next_attempt
+from latentlab.training.checkpoints import device_name, load_weights
+from latentlab.training.data import open_training
+from latentlab.training.events import Console, OnEvent, Reporter
+from latentlab.training.family import FamilyTrainer
+from latentlab.training.finish import finish
+from latentlab.training.loop import Engine, out_of_memory
+from latentlab.training.signals import Interrupts
+from latentlab.training.state import saved_step
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run_dir: the run folder.
+        step: optimiser steps done.
+        model: the finished model; ``None`` when the run stopped before its end.
+    """
+
+    run_dir: Path
+    step: int
+    model: Path | None
+
+
+def load_trainer(family: str) -> Any:
+    """Return the trainer class of a family.
+
+    Raises:
+        LatentLabError: there is no such family, or it cannot be trained.
+    """
+    if family not in TRAINERS:
+        backend = plugin("latentlab.backends", family).load()
+        if not hasattr(backend, "trainer"):
+            known = ", ".join(sorted(TRAINERS))
+            raise LatentLabError(
+                f"[model] family: '{family}' brings no training; these do: {known}."
+            )
+        target = str(backend.trainer)
+    else:
+        target = TRAINERS[family]
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _accelerator(recipe: Recipe) -> Accelerator:
+    from accelerate import Accelerator
+
+    wanted = recipe.train.device
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    accelerator = Accelerator(cpu=wanted == "cpu")
+    if wanted not in ("auto", accelerator.device.type):
+        raise LatentLabError(
+            f"train.device is '{wanted}', which this machine does not have: use 'auto'."
+        )
+    return accelerator
+
+
+def _check_new(folder: RunFolder) -> None:
+    if folder.recipe.exists() or folder.events.exists():
+        step = saved_step(folder)
+        where = f"a run at step {step}" if step is not None else "a run"
+        raise LatentLabError(
+            f"'{folder.path}' already holds {where}: resume it or choose another folder."
+        )
+
+
+def _check_same(stored: Recipe, given: Recipe) -> None:
+    mine, theirs = _flat(stored.resolved()), _flat(given.resolved())
+    changed = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+    if changed:
+        raise LatentLabError(
+            f"The recipe differs from the one of the run in {', '.join(changed)}: change "
+            "recipe.toml in the run folder to go on with other settings, or start another run."
+        )
+
+
+def _flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+@contextmanager
+def _reporting(folder: RunFolder, main: bool, on_event: OnEvent) -> Iterator[Reporter]:
+    """Give a reporter, and turn what goes wrong into an ``error`` event."""
+    if not main:
+        yield Reporter(None, on_event)
+        return
+    with EventWriter(folder, next_attempt(folder)) as writer:
+        reporter = Reporter(writer, on_event)
+        try:
+            yield reporter
+        except Exception as error:
+            known = error if isinstance(error, LatentLabError) else out_of_memory(error)
+            message = known.message if known else f"{type(error).__name__}: {error}"
+            try:
+                step = saved_step(folder) or 0
+                reporter.emit("error", step, message=message, details=traceback.format_exc())
+            except LatentLabError:
+                # A full disk takes no event either; the sentence itself still reaches the person.
+                pass
+            if known is None or known is error:
+                raise
+            raise known from error
+
+
+def train(
+    recipe: Path | Recipe,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    max_steps: int | None = None,
+    warm_start: Path | None = None,
+    on_event: OnEvent | None = None,
+) -> Outcome:
+    """Train a recipe in a run folder, up to its end and the measured model.
+
+    Args:
+        recipe: a TOML file, or a recipe.
+        run_dir: made if it is not there.
+        resume: go on with the run in ``run_dir``; a folder without one is started. The recipe must
+            be the run's.
+        overrides: recipe values by dotted key, for example ``{"train.steps": 500}``.
+        max_steps: stop with a checkpoint once so many steps are done, and resume later.
+        warm_start: a model file whose weights a new run starts from.
+        on_event: called with every event; by default they are printed.
+
+    Raises:
+        LatentLabError: a wrong recipe, a folder in use, or a run that cannot go on; then the last
+            checkpoint is whole.
+    """
+    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    folder = RunFolder(run_dir)
+    if not resume:
+        _check_new(folder)
+    elif folder.recipe.exists():
+        stored = load_recipe(folder.recipe)
+        _check_same(stored, given)
+        given = stored
+    return _run(given, folder, max_steps, warm_start, on_event or Console())
+
+
+def resume(
+    run_dir: Path, *, max_steps: int | None = None, on_event: OnEvent | None = None
+) -> Outcome:
+    """Go on with the run in a folder; see ``train``."""
+    folder = RunFolder(run_dir)
+    if not folder.recipe.exists():
+        raise LatentLabError(f"'{run_dir}' is not a run folder: it holds no recipe.toml.")
+    return _run(load_recipe(folder.recipe), folder, max_steps, None, on_event or Console())
+
+
+def finish_run(run_dir: Path, *, on_event: OnEvent | None = None) -> Outcome:
+    """Measure the newest saved weights of a stopped run and write its model.
+
+    Raises:
+        LatentLabError: no run, no saved state, or the folder is in use.
+    """
+    folder = RunFolder(run_dir)
+    if saved_step(folder) is None:
+        raise LatentLabError(f"'{run_dir}' holds no saved state: train it first.")
+    return _run(load_recipe(folder.recipe), folder, 0, None, on_event or Console(), export=True)
+
+
+def _run(
+    recipe: Recipe,
+    folder: RunFolder,
+    max_steps: int | None,
+    warm_start: Path | None,
+    on_event: OnEvent,
+    *,
+    export: bool = False,
+) -> Outcome:
+    accelerator = _accelerator(recipe)
+    if not accelerator.is_main_process:
+        with _reporting(folder, False, on_event) as reporter, Interrupts() as interrupts:
+            engine = _engine(recipe, folder, accelerator, reporter, warm_start)
+            return _train(engine, max_steps, reporter, interrupts)
+    with (
+        RunLock(folder),
+        _reporting(folder, True, on_event) as reporter,
+        Interrupts() as interrupts,
+    ):
+        folder.stop.unlink(missing_ok=True)
+        text = recipe.to_toml()
+        replace_file(folder.recipe, lambda path: path.write_text(text, "utf-8"))
+        engine = _engine(recipe, folder, accelerator, reporter, warm_start)
+        if export:
+            return _finish(engine, reporter, interrupts)
+        return _train(engine, max_steps, reporter, interrupts)
+
+
+def _engine(
+    recipe: Recipe,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    reporter: Reporter,
+    warm_start: Path | None,
+) -> Engine:
+    """Open the data, build the network, and go to where the run stands."""
+    training, held_out = open_training(recipe.data)
+    torch.manual_seed(recipe.train.seed)
+    trainer: FamilyTrainer = load_trainer(recipe.model.family)(recipe.model.settings, training)
+    stands_at = saved_step(folder)
+    if warm_start is not None and stands_at is None:
+        load_weights(trainer.network, warm_start)
+    engine = Engine(recipe, folder, trainer, training, held_out, accelerator, reporter)
+    if stands_at is not None:
+        engine.restore()
+    accelerator.wait_for_everyone()
+    reporter.emit(
+        "start",
+        engine.step,
+        family=recipe.model.family,
+        device=device_name(engine.device),
+        processes=accelerator.num_processes,
+        data=training.name,
+        num_images=len(training),
+        num_held_out=len(held_out),
+        parameters=sum(p.numel() for p in engine.network.parameters()),
+        total_steps=engine.total_steps,
+        torch_version=torch.__version__,
+        warm_start=str(warm_start) if warm_start else None,
+    )
+    for skipped in training.skipped[:20]:
+        message = f"'{skipped.name}' is left out: {skipped.reason}"
+        reporter.emit("warning", engine.step, message=message)
+    if stands_at is None:
+        # Shows now, not in an hour, that the folder takes a checkpoint.
+        engine.checkpoint()
+    return engine
+
+
+def _train(
+    engine: Engine, max_steps: int | None, reporter: Reporter, interrupts: Interrupts
+) -> Outcome:
+    until = engine.total_steps if max_steps is None else min(max_steps, engine.total_steps)
+    folder = engine.folder
+    reason: str | None = None
+    if engine.step < until:
+        reason = engine.run(until, interrupts)
+        if reason is None:
+            engine.checkpoint()
+    if reason is None and engine.step < engine.total_steps:
+        reason = f"{max_steps} steps were asked for"
+    if reason is not None:
+        folder.stop.unlink(missing_ok=True)
+        reporter.emit("stop", engine.step, message=reason)
+        return Outcome(folder.path, engine.step, None)
+    return _finish(engine, reporter, interrupts)
+
+
+def _finish(engine: Engine, reporter: Reporter, interrupts: Interrupts) -> Outcome:
+    folder = engine.folder
+    if not engine.is_main:
+        return Outcome(folder.path, engine.step, None)
+    model = finish(
+        engine.recipe,
+        folder,
+        engine.trainer,
+        engine.kept,
+        engine.training,
+        engine.held_out,
+        engine.step,
+        engine.device,
+        reporter,
+        lambda: interrupts.asked or folder.stop.exists(),
+    )
+    if model is None:
+        folder.stop.unlink(missing_ok=True)
+        reporter.emit("stop", engine.step, message="measuring was given up; finish it later")
+    return Outcome(folder.path, engine.step, model)
+
+
+def main() -> None:
+    """Train from a shell: ``python -m latentlab.training.run RECIPE --run-dir DIR``."""
+    import sys
+
+    import tyro
+
+    def command(
+        recipe: tyro.conf.Positional[Path],
+        run_dir: Path,
+        resume: bool = False,
+        max_steps: int | None = None,
+        warm_start: Path | None = None,
+        export_only: bool = False,
+    ) -> None:
+        if export_only:
+            finish_run(run_dir)
+        else:
+            train(recipe, run_dir, resume=resume, max_steps=max_steps, warm_start=warm_start)
+
+    try:
+        tyro.cli(command)
+    except LatentLabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

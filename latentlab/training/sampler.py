@@ -1,0 +1,111 @@
+"""Which images and which random numbers a step uses: pure functions of (seed, step).
+
+Everything is drawn for the global batch and then cut for the process, so that a run is the same
+after a resume and on another number of processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentlab.core.errors import LatentLabError
+from latentlab.core.noise import permutation, uniform
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of a global batch belongs to this process."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def slice(self, batch_size: int) -> slice:
+        """Return the rows of this process in a global batch."""
+        rows = batch_size // self.processes
+        return slice(self.rank * rows, (self.rank + 1) * rows)
+
+
+class Sampler:
+    """The order of the images.
+
+    Args:
+        num_images: of the training data.
+        batch_size: global.
+        seed: of the run.
+        share: this process's part.
+
+    Raises:
+        LatentLabError: there are fewer images than a batch, or the batch cannot be shared evenly.
+    """
+
+    def __init__(
+        self, num_images: int, batch_size: int, seed: int, share: Share | None = None
+    ) -> None:
+        self.share = share or Share()
+        if num_images < batch_size:
+            raise LatentLabError(
+                f"A batch of {batch_size} needs at least as many training images, and there are "
+                f"{num_images}: lower train.batch_size or use more data."
+            )
+        if batch_size % self.share.processes:
+            raise LatentLabError(
+                f"train.batch_size is {batch_size}, which {self.share.processes} processes cannot "
+                "share evenly: choose a multiple."
+            )
+        self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
+        self._epoch = -1
+        self._order: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in one pass; the images left over wait for another order."""
+        return self.num_images // self.batch_size
+
+    def epoch(self, step: int) -> float:
+        """Return the passes over the data before ``step``."""
+        return step / self.steps_per_epoch
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        """Return the image indices of this process at ``step`` (from 0)."""
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order = permutation(self.seed, "order", epoch, self.num_images)
+            self._epoch = epoch
+        whole = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return whole[self.share.slice(self.batch_size)]
+
+    def flips(self, step: int) -> NDArray[np.bool_]:
+        """Return which images of this process are mirrored at ``step``."""
+        draws = uniform(self.seed, "flip", step, (self.batch_size,)) < 0.5
+        return draws[self.share.slice(self.batch_size)]
+
+
+def derived_seed(*parts: object) -> int:
+    """Return 63 bits that depend on all ``parts``."""
+    text = "|".join(str(part) for part in parts)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def normal_draws(
+    seed: int, step: int, batch_size: int, share: Share, device: torch.device
+) -> Callable[[str, tuple[int, ...]], Tensor]:
+    """Return ``Batch.normal`` of a step: N(0, 1) float32 of ``(rows of this process, *shape)``.
+
+    The same device kind gives the same draws; CPU and CUDA differ from each other.
+    """
+
+    def normal(stream: str, shape: tuple[int, ...]) -> Tensor:
+        generator = torch.Generator(device)
+        generator.manual_seed(derived_seed("normal", seed, step, stream))
+        draws = torch.randn((batch_size, *shape), generator=generator, device=device)
+        return draws[share.slice(batch_size)]
+
+    return normal

@@ -1,0 +1,167 @@
+"""What resuming needs, as safetensors and JSON: weights, average, optimiser moments, position."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from latentlab.core.errors import LatentLabError
+from latentlab.core.modelfile import replace_file
+from latentlab.core.runs import RunFolder
+from latentlab.training.ema import WeightAverage
+
+STATE_VERSION = 1
+
+
+class NotFiniteError(LatentLabError):
+    """The run left the numbers: a loss or a weight is infinite or not a number."""
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    # Contiguous and owned: safetensors takes neither channels-last strides nor shared memory.
+    return tensor.detach().cpu().contiguous().clone()
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Any] = {}
+    for index, entry in optimizer.state_dict()["state"].items():
+        for name, value in entry.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = _copy(value)
+            else:
+                values[f"{index}.{name}"] = value
+    return tensors, values
+
+
+def save_state(
+    folder: RunFolder,
+    step: int,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+) -> None:
+    """Write the state of a run; the one before it stays whole until this one is.
+
+    Raises:
+        NotFiniteError: a weight is not finite; nothing is written.
+        LatentLabError: it cannot be written.
+    """
+    tensors = {f"network.{n}": _copy(t) for n, t in network.state_dict().items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise NotFiniteError(
+                f"Weights are no longer finite at step {step} ({name.partition('.')[2]}): "
+                "lower train.learning_rate or set train.clip_norm, then resume."
+            )
+    if average is not None:
+        states = average.network.state_dict().items()
+        tensors |= {f"average.{n}": _copy(t) for n, t in states}
+    moments, values = _moments(optimizer)
+    tensors |= moments
+    target = folder.state / f"step_{step:07d}.safetensors"
+    replace_file(target, lambda path: save_file(tensors, path))
+    record = {
+        "version": STATE_VERSION,
+        "step": step,
+        "tensors": target.name,
+        "average_updates": average.updates if average is not None else 0,
+        "optimizer": values,
+        "torch_version": torch.__version__,
+    }
+    text = json.dumps(record, indent=1)
+    # From this rename on, the new state counts.
+    replace_file(folder.state / "state.json", lambda path: path.write_text(text, "utf-8"))
+    for old in folder.state.glob("step_*.safetensors"):
+        if old != target:
+            old.unlink(missing_ok=True)
+
+
+def saved_step(folder: RunFolder) -> int | None:
+    """Return the step of the saved state; ``None`` when there is none."""
+    record = _record(folder)
+    return None if record is None else int(record["step"])
+
+
+def _record(folder: RunFolder) -> dict[str, Any] | None:
+    path = folder.state / "state.json"
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        if int(record["version"]) > STATE_VERSION:
+            raise LatentLabError(f"'{path}' was written by a newer LatentLab: update LatentLab.")
+        int(record["step"]), str(record["tensors"]), int(record["average_updates"])
+        record["optimizer"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+    return dict(record)
+
+
+def _damaged(path: Path, error: Exception) -> LatentLabError:
+    return LatentLabError(
+        f"The saved state '{path}' is damaged: start the run anew in another folder, from its "
+        "newest checkpoint if there is one (--warm-start).",
+        str(error),
+    )
+
+
+def load_state(
+    folder: RunFolder,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    average: WeightAverage | None,
+) -> int:
+    """Put the saved state back and return its step.
+
+    Args:
+        folder: the run.
+        network: takes the weights.
+        optimizer: takes its moments; ``None`` leaves them on the disk.
+        average: takes the moving average.
+
+    Raises:
+        LatentLabError: there is no state, or it is damaged or of another network.
+    """
+    record = _record(folder)
+    if record is None:
+        raise LatentLabError(f"'{folder.path}' holds no saved state: nothing to go on from.")
+    path = folder.state / Path(str(record["tensors"])).name
+    try:
+        tensors = load_file(path)
+        network.load_state_dict(_below(tensors, "network."))
+        if average is not None:
+            average.load(_below(tensors, "average."), int(record["average_updates"]))
+        if optimizer is not None:
+            _load_moments(optimizer, _below(tensors, "optimizer."), record["optimizer"])
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+    return int(record["step"])
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _load_moments(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *values.items()]:
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, entry in state.items():
+        for name, value in entry.items():
+            if isinstance(value, Tensor) and name != "step":
+                # The layout of the parameter, so that the same kernel gives the same sums.
+                entry[name] = torch.empty_like(parameters[index]).copy_(value)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

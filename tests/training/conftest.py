@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from latentlab import catalog
+from latentlab.training import data
+from tests.training import tiny
+
+
+@pytest.fixture(autouse=True)
+def _tiny_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(catalog.TRAINERS, "tiny", "tests.training.tiny:TinyTrainer")
+    monkeypatch.setattr(
+        data, "open_images", lambda table, source, split, limit: tiny.memory_images()
+    )
