@@ -198,12 +198,15 @@ class RecipeText:
                 key = tuple(part.strip() for part in found[1].split("."))
                 self._lines.setdefault((*table, *key), number)
 
+    def line(self, key: tuple[str, ...]) -> int:
+        """Return the line of the key or, where it is not written, of its table; 0 for neither."""
+        found = (self._lines.get(key[:length]) for length in range(len(key), 0, -1))
+        return next((line for line in found if line), 0)
+
     def place(self, key: tuple[str, ...]) -> str:
-        """Return ``file, line N``: of the key or, where it is not written, of its table."""
-        for length in range(len(key), 0, -1):
-            if key[:length] in self._lines:
-                return f"{self.name}, line {self._lines[key[:length]]}"
-        return self.name
+        """Return ``file, line N``, or the file where there is no such line."""
+        line = self.line(key)
+        return f"{self.name}, line {line}" if line else self.name
 
 
 def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -290,8 +293,8 @@ def _known(key: tuple[str, ...]) -> list[str]:
 
 
 def _sentence(error: ValidationError, places: RecipeText) -> str:
-    first = error.errors()[0]
-    key = tuple(str(part) for part in first["loc"] if isinstance(part, str))
+    found = [(tuple(p for p in e["loc"] if isinstance(p, str)), e) for e in error.errors()]
+    key, first = min(found, key=lambda item: places.line(item[0]))
     where, dotted = places.place(key), ".".join(key)
     if first["type"] == "extra_forbidden":
         known = _known(key[:-1])
