@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,13 +161,10 @@ def train(
     """
     given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     folder = RunFolder(run_dir)
-    if not resume:
-        _check_new(folder)
-    elif folder.recipe.exists():
-        stored = load_recipe(folder.recipe)
-        _check_same(stored, given)
-        given = stored
-    return _run(given, folder, max_steps, warm_start, on_event or Console())
+    if resume and folder.recipe.exists():
+        _check_same(load_recipe(folder.recipe), given)
+    plan = _Plan(given, folder, fresh=not resume, max_steps=max_steps, warm_start=warm_start)
+    return _run(plan, on_event or Console())
 
 
 def resume(
@@ -177,7 +174,8 @@ def resume(
     folder = RunFolder(run_dir)
     if not folder.recipe.exists():
         raise LatentLabError(f"'{run_dir}' is not a run folder: it holds no recipe.toml.")
-    return _run(load_recipe(folder.recipe), folder, max_steps, None, on_event or Console())
+    plan = _Plan(load_recipe(folder.recipe), folder, max_steps=max_steps)
+    return _run(plan, on_event or Console())
 
 
 def finish_run(run_dir: Path, *, on_event: OnEvent | None = None) -> Outcome:
@@ -189,45 +187,44 @@ def finish_run(run_dir: Path, *, on_event: OnEvent | None = None) -> Outcome:
     folder = RunFolder(run_dir)
     if saved_step(folder) is None:
         raise LatentLabError(f"'{run_dir}' holds no saved state: train it first.")
-    return _run(load_recipe(folder.recipe), folder, 0, None, on_event or Console(), export=True)
+    return _run(_Plan(load_recipe(folder.recipe), folder, export=True), on_event or Console())
 
 
-def _run(
-    recipe: Recipe,
-    folder: RunFolder,
-    max_steps: int | None,
-    warm_start: Path | None,
-    on_event: OnEvent,
-    *,
-    export: bool = False,
-) -> Outcome:
-    accelerator = _accelerator(recipe)
-    if not accelerator.is_main_process:
-        with _reporting(folder, False, on_event) as reporter, Interrupts() as interrupts:
-            engine = _engine(recipe, folder, accelerator, reporter, warm_start)
-            return _train(engine, max_steps, reporter, interrupts)
-    with (
-        RunLock(folder),
-        _reporting(folder, True, on_event) as reporter,
-        Interrupts() as interrupts,
-    ):
-        folder.stop.unlink(missing_ok=True)
-        text = recipe.to_toml()
-        replace_file(folder.recipe, lambda path: path.write_text(text, "utf-8"))
-        engine = _engine(recipe, folder, accelerator, reporter, warm_start)
-        if export:
+@dataclass(frozen=True)
+class _Plan:
+    """What a call asked for; see ``train``. ``fresh``: the folder must hold no run yet."""
+
+    recipe: Recipe
+    folder: RunFolder
+    fresh: bool = False
+    max_steps: int | None = None
+    warm_start: Path | None = None
+    export: bool = False
+
+
+def _run(plan: _Plan, on_event: OnEvent) -> Outcome:
+    accelerator = _accelerator(plan.recipe)
+    main, folder = bool(accelerator.is_main_process), plan.folder
+    with ExitStack() as stack:
+        if main:
+            stack.enter_context(RunLock(folder))
+            if plan.fresh:
+                _check_new(folder)
+        reporter = stack.enter_context(_reporting(folder, main, on_event))
+        interrupts = stack.enter_context(Interrupts())
+        if main:
+            folder.stop.unlink(missing_ok=True)
+            text = plan.recipe.to_toml()
+            replace_file(folder.recipe, lambda path: path.write_text(text, "utf-8"))
+        engine = _engine(plan, accelerator, reporter)
+        if plan.export:
             return _finish(engine, reporter, interrupts)
-        return _train(engine, max_steps, reporter, interrupts)
+        return _train(engine, plan.max_steps, reporter, interrupts)
 
 
-def _engine(
-    recipe: Recipe,
-    folder: RunFolder,
-    accelerator: Accelerator,
-    reporter: Reporter,
-    warm_start: Path | None,
-) -> Engine:
+def _engine(plan: _Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
     """Open the data, build the network, and go to where the run stands."""
+    recipe, folder, warm_start = plan.recipe, plan.folder, plan.warm_start
     training, held_out = open_training(recipe.data)
     torch.manual_seed(recipe.train.seed)
     trainer: FamilyTrainer = load_trainer(recipe.model.family)(recipe.model.settings, training)
