@@ -71,3 +71,19 @@ def noise_rows(seeds: Sequence[int], stream: str, shape: Sequence[int]) -> NDArr
 def permutation(seed: int, stream: str, index: int, count: int) -> NDArray[np.int64]:
     """Return a permutation of ``0..count-1``, a pure function of (seed, stream, index)."""
     return np.argsort(_raw(seed, stream, index, count), kind="stable").astype(np.int64)
+
+
+def uniform_table(
+    seed: int, stream: str, start: int, count: int, width: int
+) -> NDArray[np.float64]:
+    """Draw U[0, 1) rows ``(count, width)``; row i is a pure function of (seed, stream, start + i).
+
+    Faster than a call a row: the rows lie one after another in the counter's low words.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed must lie in 0..{MAX_SEED}, not {seed}")
+    key = int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=8).digest(), "little")
+    words = (width + 3) // 4 * 4  # one Philox block makes four words
+    generator = np.random.Philox(key=[seed, key], counter=start * words // 4)
+    bits = np.asarray(generator.random_raw(count * words), np.uint64).reshape(count, words)
+    return (bits[:, :width] >> np.uint64(11)) * _UNIT

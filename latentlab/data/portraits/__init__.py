@@ -1,0 +1,1 @@
+"""Procedural portraits: vector faces whose attributes are known exactly."""
