@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +92,10 @@ def replace_file(path: Path, write: Any) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        candidate = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex}.part")
+        # Not tempfile: its files are readable by their owner alone, and stay so after the rename.
+        candidate.touch(exist_ok=False)
+        temporary = candidate
         write(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
@@ -208,6 +209,27 @@ def read_preview(path: Path) -> Array | None:
         return stored.get_tensor("preview") if "preview" in stored.keys() else None  # noqa: SIM118
 
 
+def read_directions(path: Path) -> dict[str, Direction]:
+    """Read the directions that come with a model, without its weights.
+
+    Raises:
+        LatentLabError: not a whole LatentLab model file, or a direction is damaged.
+    """
+    with _open(path) as stored:
+        header = _header(path, stored.metadata())
+        names = [n for n in stored.keys() if n.startswith("direction.")]  # noqa: SIM118
+        return _directions(header, {name: stored.get_tensor(name) for name in names})
+
+
+def _directions(header: ModelHeader, tensors: Mapping[str, Array]) -> dict[str, Direction]:
+    directions = {}
+    for row in header.directions:
+        prefix = f"direction.{row.name}."
+        vector = {n[len(prefix) :]: a for n, a in tensors.items() if n.startswith(prefix)}
+        directions[row.name] = Direction(vector=vector, **row.model_dump())
+    return directions
+
+
 def _tensors(path: Path, stored: Any) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     for name in stored.keys():  # noqa: SIM118 (not a mapping)
@@ -237,9 +259,4 @@ def read_model(path: Path) -> StoredModel:
             f"The weights in '{path.name}' are not the ones that it describes: "
             "the file was changed or damaged; choose or download it again."
         )
-    directions = {}
-    for row in header.directions:
-        prefix = f"direction.{row.name}."
-        vector = {n[len(prefix) :]: a for n, a in tensors.items() if n.startswith(prefix)}
-        directions[row.name] = Direction(vector=vector, **row.model_dump())
-    return StoredModel(header, weights, directions, tensors.get("preview"))
+    return StoredModel(header, weights, _directions(header, tensors), tensors.get("preview"))

@@ -109,6 +109,7 @@ def command_arguments(
     latents: str = "face.png",
     out: str | None = None,
     layout: Layout | None = None,
+    default_space: str = "z",
 ) -> list[str]:
     """Return the words of the command that makes a picture's PNG.
 
@@ -119,11 +120,12 @@ def command_arguments(
         latents: file that holds the stored latents, when there is no photograph.
         out: the PNG to write.
         layout: of the grid.
+        default_space: the space that the model takes when none is named.
     """
     edit = bool(picture.edits or picture.stored)
     words = ["latentlab", "edit" if edit else "sample", model or picture.model]
     words += _source_arguments(picture, photo, latents)
-    if picture.space != "z":
+    if picture.space != default_space:
         words += ["--space", picture.space]
     if not picture.stored and (not edit or picture.temperature != 1):
         words += ["--temperature", _number(picture.temperature)]
@@ -162,14 +164,34 @@ def command_for(
     """
     photo, latents = None, ""
     if picture.stored:
-        if picture.photo and picture.photo_path and Path(picture.photo_path).is_file():
-            photo = str(Path(picture.photo_path).absolute())
+        if _photo_makes_it(picture):
+            photo = str(Path(picture.photo_path or "").absolute())
         else:
             latents = str(_keep_latents(picture, stored))
     named = entry is None or entry.portable
     model = picture.model if named or entry is None else str(entry.path)
-    words = command_arguments(picture, model=model, photo=photo, latents=latents, layout=layout)
+    header = None if entry is None else entry.header
+    words = command_arguments(
+        picture,
+        model=model,
+        photo=photo,
+        latents=latents,
+        layout=layout,
+        default_space="z" if header is None else header.spec.spaces[0].name,
+    )
     return quote(words, platform)
+
+
+def _photo_makes_it(picture: Picture) -> bool:
+    """Whether encoding the photograph again gives the picture's latents.
+
+    A condition may have been changed since, and encoding depends on it.
+    """
+    return (
+        bool(picture.photo and picture.photo_path)
+        and picture.condition == Condition()
+        and Path(picture.photo_path or "").is_file()
+    )
 
 
 def _keep_latents(picture: Picture, stored: Latents | None) -> Path:
@@ -274,11 +296,12 @@ def portable_picture(picture: Picture, fingerprint: str) -> Picture:
 
 
 def picture_metadata(
-    picture: Picture, stored: Latents | None, fingerprint: str, layout: Layout | None = None
+    picture: Picture, stored: Latents | None, spec: ModelSpec, layout: Layout | None = None
 ) -> dict[str, str]:
     """Return the text chunks of a picture's PNG; a command on latents names the PNG itself."""
-    what = portable_picture(picture, fingerprint)
-    command = quote(command_arguments(what, layout=layout), platform="any")
+    what = portable_picture(picture, spec.fingerprint)
+    words = command_arguments(what, layout=layout, default_space=spec.spaces[0].name)
+    command = quote(words, platform="any")
     return png_metadata(what, stored, command)
 
 
@@ -313,7 +336,7 @@ def write_picture(
         chunks.append(images)
         done += len(images)
         yield done, latents.batch
-    metadata = picture_metadata(picture, stored, backend.spec.fingerprint, layout)
+    metadata = picture_metadata(picture, stored, backend.spec, layout)
     save_png(Path(path), np.concatenate(chunks), metadata=metadata, **layout.model_dump())
 
 
