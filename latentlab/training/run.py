@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,11 +16,11 @@ import torch
 from latentlab.catalog import TRAINERS
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import replace_file
-from latentlab.core.recipe import Recipe, load_recipe
-from latentlab.core.registry import plugin
+from latentlab.core.recipe import Recipe, RecipeText, load_recipe
+from latentlab.core.registry import plugins
 from latentlab.core.runs import EventWriter, RunFolder, RunLock, next_attempt
 from latentlab.training.checkpoints import device_name, load_weights
-from latentlab.training.data import open_training
+from latentlab.training.data import Part, open_training
 from latentlab.training.events import Console, OnEvent, Reporter
 from latentlab.training.family import FamilyTrainer
 from latentlab.training.finish import finish
@@ -52,16 +53,15 @@ def load_trainer(family: str) -> Any:
     Raises:
         LatentLabError: there is no such family, or it cannot be trained.
     """
-    if family not in TRAINERS:
-        backend = plugin("latentlab.backends", family).load()
-        if not hasattr(backend, "trainer"):
-            known = ", ".join(sorted(TRAINERS))
+    target = TRAINERS.get(family)
+    if target is None:
+        known = ", ".join(sorted(TRAINERS))
+        rows = {p.row.id: p for p in plugins("latentlab.backends") if p.error is None}
+        target = getattr(rows[family].load(), "trainer", None) if family in rows else None
+        if target is None:
             raise LatentLabError(
-                f"[model] family: '{family}' brings no training; these do: {known}."
+                f"[model] family: '{family}' is not a family that can be trained; known: {known}."
             )
-        target = str(backend.trainer)
-    else:
-        target = TRAINERS[family]
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -81,11 +81,12 @@ def _accelerator(recipe: Recipe) -> Accelerator:
 
 
 def _check_new(folder: RunFolder) -> None:
-    if folder.recipe.exists() or folder.events.exists():
-        step = saved_step(folder)
-        where = f"a run at step {step}" if step is not None else "a run"
+    # A start that failed before its first state leaves nothing to lose.
+    step = saved_step(folder)
+    if step is not None:
         raise LatentLabError(
-            f"'{folder.path}' already holds {where}: resume it or choose another folder."
+            f"'{folder.path}' already holds a run at step {step}: resume it or choose another "
+            "folder."
         )
 
 
@@ -159,11 +160,16 @@ def train(
         LatentLabError: a wrong recipe, a folder in use, or a run that cannot go on; then the last
             checkpoint is whole.
     """
-    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    places: RecipeText | None = None
+    if isinstance(recipe, Path):
+        given = load_recipe(recipe, overrides)
+        places = RecipeText(recipe.name, recipe.read_text(encoding="utf-8"))
+    else:
+        given = recipe
     folder = RunFolder(run_dir)
-    if resume and folder.recipe.exists():
+    if resume and saved_step(folder) is not None:
         _check_same(load_recipe(folder.recipe), given)
-    plan = _Plan(given, folder, fresh=not resume, max_steps=max_steps, warm_start=warm_start)
+    plan = _Plan(given, folder, not resume, max_steps, warm_start, places=places)
     return _run(plan, on_event or Console())
 
 
@@ -192,7 +198,17 @@ def finish_run(run_dir: Path, *, on_event: OnEvent | None = None) -> Outcome:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a call asked for; see ``train``. ``fresh``: the folder must hold no run yet."""
+    """What a call asked for; see ``train``.
+
+    Attributes:
+        recipe: checked.
+        folder: of the run.
+        fresh: the folder must hold no run yet.
+        max_steps: stop there.
+        warm_start: weights to begin with.
+        export: only measure and write the model.
+        places: of the settings in the recipe's file.
+    """
 
     recipe: Recipe
     folder: RunFolder
@@ -200,6 +216,22 @@ class _Plan:
     max_steps: int | None = None
     warm_start: Path | None = None
     export: bool = False
+    places: RecipeText | None = None
+
+
+def _trainer(plan: _Plan, training: Part) -> FamilyTrainer:
+    """Build the family's trainer; what it refuses is told with its line in the recipe."""
+    torch.manual_seed(plan.recipe.train.seed)
+    table = plan.recipe.model
+    try:
+        trainer: FamilyTrainer = load_trainer(table.family)(table.settings, training)
+    except LatentLabError as error:
+        named = re.match(r"\[model\] (\w+)", error.message)
+        if named is None or plan.places is None:
+            raise
+        place = plan.places.place(("model", named[1]))
+        raise LatentLabError(f"{place}: {error.message}", error.details) from error
+    return trainer
 
 
 def _run(plan: _Plan, on_event: OnEvent) -> Outcome:
@@ -226,8 +258,7 @@ def _engine(plan: _Plan, accelerator: Accelerator, reporter: Reporter) -> Engine
     """Open the data, build the network, and go to where the run stands."""
     recipe, folder, warm_start = plan.recipe, plan.folder, plan.warm_start
     training, held_out = open_training(recipe.data)
-    torch.manual_seed(recipe.train.seed)
-    trainer: FamilyTrainer = load_trainer(recipe.model.family)(recipe.model.settings, training)
+    trainer = _trainer(plan, training)
     stands_at = saved_step(folder)
     if warm_start is not None and stands_at is None:
         load_weights(trainer.network, warm_start)

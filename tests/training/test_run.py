@@ -280,7 +280,12 @@ def test_bf16_and_channels_last_train(tmp_path: Path) -> None:
 
 
 def test_unknown_family_and_label(tmp_path: Path) -> None:
-    with pytest.raises(LatentLabError, match="'nothing'"):
-        train(tiny.recipe(model__family="nothing"), tmp_path / "a", on_event=silent)
     with pytest.raises(LatentLabError, match=r"no label 'hat'.*bright"):
-        train(tiny.recipe(data__labels=["hat"]), tmp_path / "b", on_event=silent)
+        train(tiny.recipe(data__labels=["hat"]), tmp_path, on_event=silent)
+    file = tmp_path / "faces.toml"
+    file.write_text(tiny.recipe(3).to_toml().replace('"tiny"', '"nothing"', 1))
+    with pytest.raises(LatentLabError, match=r"faces\.toml, line 2: \[model\] family: 'nothing'"):
+        train(file, tmp_path, on_event=silent)
+    assert kinds(tmp_path) == ["error", "error"]
+    # Starts that failed stand in nobody's way.
+    assert train(tiny.recipe(3), tmp_path, on_event=silent).step == 3
