@@ -90,15 +90,15 @@ def paint_nose(canvas: Canvas, scene: Scene) -> None:
     region = canvas.head(-0.5, 0.5, -0.3, 0.5)
     u, v = region.u - scene.turn * 1.3, region.v
     pointed = 0.5 * (scene["pointy_nose"] + 1)
-    tip = 0.165 + 0.07 * pointed
+    tip = 0.165 + 0.075 * pointed
     ball = ellipse(u, v - 0.15, 0.098 - 0.02 * pointed, 0.06)
     region.fill(ball, scene.skin * 0.78, (1 - pointed) * 0.95, softness=1.3)
     shine = ellipse(u + 0.02, v - 0.138, 0.045, 0.028)
     region.fill(shine, (scene.skin * 1.14).clamp_max(1), (1 - pointed) * 0.7, softness=1.3)
     length = 0.10 + 0.25 * pointed
     along = ((v - tip + length) / length).clamp(0, 1)
-    wedge = both((u - 0.03 * along).abs() - 0.085 * along, v - tip + 0.35 * u.abs())
-    region.fill(wedge, scene.skin * 0.66, pointed * 0.95)
+    wedge = both((u - 0.03 * along).abs() - 0.090 * along, v - tip + 0.35 * u.abs())
+    region.fill(wedge, scene.skin * 0.60, pointed * 0.95)
     ridge = both((u + 0.022).abs() - 0.030 * along, v - tip + 0.03)
     region.fill(ridge, (scene.skin * 1.12).clamp_max(1), pointed * 0.75)
 
@@ -126,7 +126,7 @@ def paint_mustache(canvas: Canvas, scene: Scene) -> None:
     u, v = region.u - scene.turn * 1.15, region.v
     middle = v - 0.268 - 1.1 * u.square()
     shape = both(middle.abs() - 0.052 * (1 - (u / 0.24).square()).clamp_min(0), u.abs() - 0.21)
-    region.fill(shape - 0.014, scene.skin * 0.3, scene["mustache"])
+    region.fill(shape - 0.008, scene.skin * 0.35, scene["mustache"])
     region.fill(shape + 0.012, scene.hair * 0.62, scene["mustache"])
 
 

@@ -109,10 +109,10 @@ def build_scene(table: Table, draws: NDArray[np.float64], device: torch.device) 
     angle = a["tilt"] * 0.2
     pose = Pose(
         x=n["x"] * 0.05,
-        y=-0.02 + n["y"] * 0.03,
+        y=0.04 + n["y"] * 0.03,
         cos=angle.cos(),
         sin=angle.sin(),
-        zoom=1.15 * (1 + 0.03 * n["zoom"]),
+        zoom=1.12 * (1 + 0.03 * n["zoom"]),
     )
     return Scene(
         attributes=a,
