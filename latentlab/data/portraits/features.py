@@ -19,7 +19,10 @@ def _color(scene: Scene, red: float, green: float, blue: float) -> Tensor:
 def paint_head(canvas: Canvas, scene: Scene) -> None:
     """Paint neck, ears, and the face with its light and its cheeks."""
     neck = canvas.head(-0.6, 0.6, 0.2, 1)
-    throat = both(neck.u.abs() - 0.19 - 0.25 * (neck.v - 0.62).clamp_min(0), neck.v - 0.80)
+    throat = both(
+        neck.u.abs() - 0.19 - 0.25 * (neck.v - 0.62).clamp_min(0),
+        neck.v - 0.88 + 2.5 * neck.u.square(),
+    )
     neck.fill(throat, scene.skin * 0.83)
     ears = canvas.head(-0.95, 0.95, -0.45, 0.5)
     for side in (-1, 1):
@@ -52,7 +55,7 @@ def paint_age(canvas: Canvas, scene: Scene) -> None:
         region.fill(both(crease, u.abs() - 0.085), dark, age * 0.55)
     for side in (-1, 1):
         bag = ellipse(u - side * scene.eye_x, v - scene.eye_y - 0.135, 0.115, 0.045)
-        region.fill(bag, scene.skin * 0.70, age * 0.8, softness=1.5)
+        region.fill(bag, scene.skin * 0.78, age * 0.8, softness=2.0)
         crow = (u * side - scene.eye_x - 0.165).abs() - 0.035
         for slope in (-0.5, 0.5):
             line = v - scene.eye_y - slope * (u * side - scene.eye_x - 0.12)
