@@ -41,6 +41,35 @@ class Part:
         return self.whole.describe() | {"count": len(self)}
 
 
+MAX_REMEMBERED_BYTES = 4 * 2**30
+
+
+class Remembered(Part):
+    """A data set that draws its images: each is drawn once, then kept in memory (up to 4 GiB)."""
+
+    def __init__(self, whole: ImageDataset) -> None:
+        super().__init__(whole, np.arange(len(whole), dtype=np.int64), whole.labels)
+        channels, height, width = whole.image_shape
+        rows = min(len(whole), MAX_REMEMBERED_BYTES // (channels * height * width))
+        # Pages of zeros cost nothing until they are written.
+        self._images = np.zeros((rows, height, width, channels), np.uint8)
+        self._known = np.zeros(rows, np.bool_)
+
+    def read(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the images at ``indices``: uint8 ``(batch, height, width, channels)``."""
+        wanted = np.asarray(indices, dtype=np.int64)
+        kept = wanted < len(self._known)
+        missing = np.unique(wanted[kept][~self._known[wanted[kept]]])
+        if len(missing):
+            self._images[missing] = self.whole.read(missing)
+            self._known[missing] = True
+        images = np.empty((len(wanted), *self._images.shape[1:]), np.uint8)
+        images[kept] = self._images[wanted[kept]]
+        if not kept.all():
+            images[~kept] = self.whole.read(wanted[~kept])
+        return images
+
+
 def part_of(
     whole: ImageDataset, indices: NDArray[np.int64] | None, labels: Sequence[str] | None
 ) -> Part:
@@ -70,6 +99,8 @@ def open_images(
     Raises:
         LatentLabError: there is no such source, or it holds no images.
     """
+    if source.split(":")[0] == "portraits":
+        return Remembered(_portraits(source, table, limit))
     from latentlab.data.open import ImageTransform, open_dataset
 
     transform = ImageTransform(size=table.size, channels=table.channels)
@@ -77,6 +108,24 @@ def open_images(
     if not len(dataset):
         raise LatentLabError(f"'{source}' holds no images: check data.source and data.split.")
     return dataset
+
+
+def _portraits(source: str, table: DataTable, limit: int | None) -> ImageDataset:
+    """Return the portraits that ``portraits:count=20000,seed=1,start=0`` names."""
+    from latentlab.data.portraits.dataset import Portraits
+
+    values = {"count": 20_000, "seed": 0, "start": 0}
+    for pair in filter(None, source.partition(":")[2].split(",")):
+        key, _, value = pair.partition("=")
+        if key not in values or not value.isdecimal():
+            raise LatentLabError(
+                f"'{source}' is not understood at '{pair}': write portraits:count=20000,seed=1."
+            )
+        values[key] = int(value)
+    if table.channels == 1:
+        raise LatentLabError("Portraits are in colour: leave data.channels out or set it to 3.")
+    count = min(values["count"], limit or values["count"])
+    return Portraits(count, values["seed"], table.size or 64, values["start"])
 
 
 def open_training(table: DataTable) -> tuple[Part, Part]:

@@ -337,7 +337,8 @@ def main() -> None:
     import tyro
 
     def command(
-        recipe: tyro.conf.Positional[Path],
+        recipe: Path,
+        /,
         run_dir: Path,
         resume: bool = False,
         max_steps: int | None = None,
