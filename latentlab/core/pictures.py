@@ -20,10 +20,19 @@ MAX_AMOUNT = 1e6
 """Largest slider value, temperature or option that a file may hold."""
 _MAX_ENTRIES = 1000
 _HASH = re.compile(r"[0-9a-f]{64}")
+# No file and no command line can hold these.
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a finite number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
 
 
 def strict_json(data: bytes | str, what: str, limit: int) -> Any:
@@ -40,7 +49,7 @@ def strict_json(data: bytes | str, what: str, limit: int) -> Any:
     if len(data) > limit:
         raise LatentLabError(f"{what} is larger than {limit} bytes: it is damaged; choose another.")
     try:
-        return json.loads(data, parse_constant=_no_constant)
+        return json.loads(data, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise LatentLabError(f"{what} is damaged: choose another.", str(error)) from error
 
@@ -61,7 +70,7 @@ def _sound(picture: Picture) -> bool:
         and all(len(table) <= _MAX_ENTRIES for table in sizes)
         and all(abs(n) <= MAX_AMOUNT and math.isfinite(n) for n in numbers)
         and picture.temperature >= 0
-        and all(len(text) <= 10_000 for text in texts)
+        and all(len(text) <= 10_000 and not _UNWRITABLE.search(text) for text in texts)
         and all(_HASH.fullmatch(value) for value in picture.array_hashes())
     )
 

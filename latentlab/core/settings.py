@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import replace_file
 from latentlab.core.paths import config_folder, models_folder
 
@@ -124,5 +123,5 @@ def load_settings(path: Path | None = None) -> tuple[Settings, str | None]:
             Settings(),
             f"The settings '{path}' cannot be read ({error.strerror}): using new ones.",
         )
-    except (ValidationError, ValueError, LatentLabError, RecursionError):
+    except (ValidationError, ValueError, RecursionError):
         return Settings(), f"The settings were damaged and are reset; {_set_aside(path)}."

@@ -8,8 +8,8 @@ file and the file of the copied command have the same bytes on the CPU. The word
 
 with, where they differ from the default: ``--space NAME``, ``--temperature T``, ``--label INDEX``,
 ``--attribute NAME=X``, ``--text TEXT``, ``--unconditional``, ``--option NAME=VALUE``, ``--rows N``,
-``--padding N``, ``--scale N``. Without ``--set``, ``edit`` writes the picture as it is. No torch is
-imported before something is rendered.
+``--padding N``, ``--scale N``, ``--device NAME``. Without ``--set``, ``edit`` writes the picture as
+it is. No torch is imported before something is rendered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from latentlab.core.pictures import check_stored, stored_hashes
 from latentlab.core.seeds import MAX_SEEDS, format_seeds
 from latentlab.core.spec import Frozen, ModelSpec
 from latentlab.services.export import LatentsFile, save_latents
-from latentlab.services.png import png_metadata, save_png
+from latentlab.services.png import grid_shape, png_metadata, save_png
 
 if TYPE_CHECKING:
     from latentlab.services.library import Entry, ModelLibrary
@@ -145,6 +145,7 @@ def command_for(
     *,
     entry: Entry | None = None,
     layout: Layout | None = None,
+    device: str | None = None,
     platform: str | None = None,
 ) -> str:
     """Return the text of "Copy as command": run anywhere, it makes the PNG of this picture.
@@ -157,6 +158,7 @@ def command_for(
         stored: the latents that ``picture.stored`` names.
         entry: the picture's model; its path is named when no other program knows its id.
         layout: of the grid.
+        device: named when the person chose one: another device rounds differently.
         platform: whose shell to quote for (``sys.platform``).
 
     Raises:
@@ -179,6 +181,8 @@ def command_for(
         layout=layout,
         default_space="z" if header is None else header.spec.spaces[0].name,
     )
+    if device is not None and device != "auto":
+        words += ["--device", device]
     return quote(words, platform)
 
 
@@ -330,6 +334,9 @@ def write_picture(
     backend = renderer.library.backend(picture.model)
     check_stored(picture, stored)
     latents = renderer.latents(picture, stored)
+    _, height, width = backend.spec.image_shape
+    # What makes no grid is said before hours of decoding, not after.
+    grid_shape(latents.batch, height, width, **layout.model_dump())
     chunks: list[NDArray[np.uint8]] = []
     done = 0
     for images in renderer.exact_chunks(picture, latents):

@@ -171,6 +171,8 @@ class ModelLibrary:
         self._files: list[Path] = []
         self._headers: dict[Path, tuple[_Stamp, Entry]] = {}
         self._loaded: OrderedDict[Path, tuple[_Stamp, int, Any]] = OrderedDict()
+        # Every frame asks for its model: a loaded one is found without looking into the folders.
+        self._known: dict[str, Path] = {}
         self._limit = limit_bytes
 
     def _paths(self) -> list[tuple[Path, bool, bool]]:
@@ -199,6 +201,7 @@ class ModelLibrary:
 
     def entries(self) -> list[Entry]:
         """Return every model file, unusable ones with their error; only headers are read."""
+        self._known.clear()
         return _distinct(self._entry(*row) for row in self._paths())
 
     def add(self, path: Path) -> Entry:
@@ -254,10 +257,9 @@ class ModelLibrary:
         """Load on another device from now on; ``LatentLabError`` when there is no such device."""
         from latentlab.services.device import choose_device
 
-        device = choose_device(preference)
+        choose_device(preference)
         self.device_preference = preference
-        for _, _, backend in self._loaded.values():
-            backend.to(device)
+        self._loaded.clear()
 
     def backend(self, model: str | Path) -> Any:
         """Return the loaded model (a ``Backend``), reading it when it is not loaded yet.
@@ -267,7 +269,12 @@ class ModelLibrary:
         Raises:
             LatentLabError: unknown, unusable, or too large for the memory of the device.
         """
+        found = self._known.get(str(model))
+        if found is not None and found in self._loaded and self._loaded[found][0] == _stamp(found):
+            self._loaded.move_to_end(found)
+            return self._loaded[found][2]
         entry = self.resolve(model)
+        self._known[str(model)] = entry.path
         stamp = _stamp(entry.path)
         known = self._loaded.get(entry.path)
         if known is None or known[0] != stamp:

@@ -57,6 +57,28 @@ class PngRecord:
     command: str
 
 
+def grid_shape(
+    count: int, height: int, width: int, rows: int | None = None, padding: int = 2, scale: int = 1
+) -> tuple[int, int]:
+    """Return rows and columns of a grid of ``count`` images; see ``compose_grid``.
+
+    Raises:
+        LatentLabError: no images, or numbers that make no grid or a gigantic one.
+    """
+    if count == 0:
+        raise LatentLabError("There is no image to export: sample one first.")
+    if (rows is not None and not 1 <= rows <= count) or padding < 0 or scale < 1:
+        raise LatentLabError(
+            f"A grid of {count} images cannot have {rows} rows, {padding} pixels of padding and "
+            f"scale {scale}: choose 1 to {count} rows, padding from 0, scale from 1."
+        )
+    columns = -(-count // (rows or max(1, round(count**0.5))))
+    rows = -(-count // columns)
+    if rows * (height + padding) * columns * (width + padding) * scale**2 > MAX_PIXELS:
+        raise LatentLabError("The grid would be too large for one PNG: export fewer or smaller.")
+    return rows, columns
+
+
 def compose_grid(
     images: NDArray[np.uint8], rows: int | None = None, padding: int = 2, scale: int = 1
 ) -> NDArray[np.uint8]:
@@ -72,18 +94,8 @@ def compose_grid(
         LatentLabError: no images, or numbers that make no grid or a gigantic one.
     """
     count, height, width, channels = images.shape
-    if count == 0:
-        raise LatentLabError("There is no image to export: sample one first.")
-    if (rows is not None and not 1 <= rows <= count) or padding < 0 or scale < 1:
-        raise LatentLabError(
-            f"A grid of {count} images cannot have {rows} rows, {padding} pixels of padding and "
-            f"scale {scale}: choose 1 to {count} rows, padding from 0, scale from 1."
-        )
-    columns = -(-count // (rows or max(1, round(count**0.5))))
-    rows = -(-count // columns)
+    rows, columns = grid_shape(count, height, width, rows, padding, scale)
     size = (rows * (height + padding) - padding, columns * (width + padding) - padding)
-    if size[0] * size[1] * scale**2 > MAX_PIXELS:
-        raise LatentLabError("The grid would be too large for one PNG: export fewer or smaller.")
     grid = np.full((*size, channels), BACKGROUND, np.uint8)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)

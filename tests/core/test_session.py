@@ -106,6 +106,19 @@ def test_documents_share_their_pictures(tmp_path: Path) -> None:
     assert entries[0].document.canvas is entries[200].document.canvas
 
 
+def test_a_history_over_the_limit_keeps_the_place(tmp_path: Path) -> None:
+    history = History(limit=1000)
+    for seed in range(600):
+        history.push(Document(canvas=Picture(model="m", space="z", seeds=(seed,))), f"{seed}")
+    history.go(50)
+    save_session(tmp_path / "a.latentlab", Session(history))
+    loaded = load_session(tmp_path / "a.latentlab").history
+    assert loaded.document == history.document
+    assert [e.label for e in loaded.entries] == [e.label for e in history.entries[50:]]
+    loaded.push(Document(), "on")
+    assert [e.label for e in loaded.entries][-1] == "on"
+
+
 def test_what_cannot_be_saved_leaves_the_old_file(saved: Path) -> None:
     before = saved.read_bytes()
     broken = sample_session()
@@ -198,7 +211,9 @@ def test_a_wrong_description_is_one_sentence(name: str, saved: Path) -> None:
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize("text", [b"[" * 200_000, b'{"a": NaN}', b"\xff\xfe", b"1" * 10_000, b"null"])
+@pytest.mark.parametrize(
+    "text", [b"[" * 200_000, b'{"a": NaN}', b'{"a": 1e999}', b"\xff\xfe", b"1" * 10_000, b"null"]
+)
 def test_absurd_json_is_one_sentence(text: bytes, saved: Path) -> None:
     rewrite(saved, text, contents(saved)[1])
     with pytest.raises(LatentLabError, match="choose another"):
@@ -247,7 +262,13 @@ def test_arrays_of_another_type_are_refused(saved: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x00" * 8, struct.pack("<Q", 2**62) + b"{}", struct.pack("<Q", 2) + b"[]", b"PK\x03\x04"],
+    [
+        b"",
+        b"\x00" * 8,
+        struct.pack("<Q", 2**62) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        b"PK\x03\x04",
+    ],
 )
 def test_damaged_arrays_are_one_sentence(data: bytes, saved: Path) -> None:
     rewrite(saved, contents(saved)[0], data)

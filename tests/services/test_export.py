@@ -215,13 +215,15 @@ HOSTILE_PICTURES = {
     "seeds": _picture_text(seeds=[0] * 10_000),
     "infinite": _picture_text(edits={"a": 1e308}),
     "hash": _picture_text(seeds=[], stored={"z": "../../x"}),
+    "infinity by rounding": '{"temperature": 1e999}',
+    "surrogate": _picture_text(space="\ud800"),
     "wrong type": _picture_text(seeds="all"),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE_PICTURES)
 def test_hostile_text_is_one_sentence(name: str) -> None:
-    with pytest.raises(LatentLabError, match="choose another|open another") as caught:
+    with pytest.raises(LatentLabError, match=r"choose another|open another") as caught:
         read_png_metadata(_hostile(picture=HOSTILE_PICTURES[name]))
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 300
@@ -244,7 +246,7 @@ def test_hostile_text_is_one_sentence(name: str) -> None:
 )
 def test_hostile_latents_are_one_sentence(changes: dict[str, Any]) -> None:
     picture, latents = _latents_text(**changes)
-    with pytest.raises(LatentLabError, match="open another|open the photograph"):
+    with pytest.raises(LatentLabError, match=r"open another|open the photograph"):
         read_png_metadata(_hostile(picture=picture, latents=latents))
     sound = read_png_metadata(_hostile(picture=picture, latents=_latents_text()[1]))
     assert sound is not None
@@ -419,7 +421,7 @@ def test_missing_files_and_unknown_suffixes_are_told(tmp_path: Path) -> None:
     for path in (tmp_path / "none.npz", tmp_path / "none.png", tmp_path):
         with pytest.raises(LatentLabError):
             load_latents(path)
-    with pytest.raises(LatentLabError, match="use .safetensors or .npz"):
+    with pytest.raises(LatentLabError, match=r"use \.safetensors or \.npz"):
         save_latents(tmp_path / "a.pt", some_latents())
 
 

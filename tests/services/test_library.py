@@ -125,7 +125,7 @@ def test_adding_a_copy_gives_the_entry_that_is_there(folder: Path, tmp_path: Pat
 def test_adding_what_is_no_model_changes_nothing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"no")
     models = library(folder)
-    with pytest.raises(LatentLabError, match="x.safetensors"):
+    with pytest.raises(LatentLabError, match=r"x\.safetensors"):
         models.add(tmp_path / "x.safetensors")
     assert models.entries() == []
 
