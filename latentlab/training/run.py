@@ -312,18 +312,7 @@ def _finish(engine: Engine, reporter: Reporter, interrupts: Interrupts) -> Outco
     folder = engine.folder
     if not engine.is_main:
         return Outcome(folder.path, engine.step, None)
-    model = finish(
-        engine.recipe,
-        folder,
-        engine.trainer,
-        engine.kept,
-        engine.training,
-        engine.held_out,
-        engine.step,
-        engine.device,
-        reporter,
-        lambda: interrupts.asked or folder.stop.exists(),
-    )
+    model = finish(engine, reporter, lambda: interrupts.asked or folder.stop.exists())
     if model is None:
         folder.stop.unlink(missing_ok=True)
         reporter.emit("stop", engine.step, message="measuring was given up; finish it later")

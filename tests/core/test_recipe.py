@@ -165,3 +165,11 @@ def test_recipes_and_runs_need_no_torch() -> None:
         "import sys, latentlab.core.recipe, latentlab.core.runs; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_of_the_project_are_valid(path: Path) -> None:
+    assert load_recipe(path).output.id == path.stem
