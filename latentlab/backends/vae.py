@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentlab.backends.base import EncodeUpdate, LogProb, Parts
 from latentlab.backends.nn.likelihoods import (

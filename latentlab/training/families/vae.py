@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
+from latentlab.backends.checkpoint import state_arrays
 from latentlab.backends.nn.likelihoods import density, gaussian_kl, location
 from latentlab.backends.nn.vae import SIZES, VaeConfig, VaeNetwork
+from latentlab.backends.vae import VaeBackend, vae_spec
 from latentlab.core.errors import LatentLabError
+from latentlab.core.modelfile import ModelHeader, StoredModel
 from latentlab.core.spec import Frozen
 from latentlab.data.base import ImageDataset
+from latentlab.training.families.vae_quality import (
+    fit_code_gaussian,
+    measure_vae,
+    to_tensor,
+    to_uint8,
+)
 from latentlab.training.family import Batch
-
 
 LEARNED_SCALE_START = 0.2
 """Where a learned likelihood scale begins: near where trained models end, on [-1, 1]."""
@@ -139,6 +150,46 @@ class VaeTrainer:
         error = (location(raw, self.config.likelihood) - batch.images).square().mean()
         dimensions = batch.images[0].numel()
         return {"loss": total / dimensions, **parts, "mean_squared_error": error}
+
+    def samples(self, network: nn.Module, dataset: ImageDataset, count: int) -> NDArray[np.uint8]:
+        """Return images, reconstructions and prior samples in thirds: ``(count, H, W, C)``."""
+        backend = self._backend(network)
+        third = max(1, count // 3)
+        originals = dataset.read(range(min(third, len(dataset))))
+        updates = list(backend.encode(to_tensor(originals)))
+        seeds = range(max(0, count - 2 * len(originals)))
+        drawn = to_uint8(backend.decode(backend.sample_prior("z", seeds)))
+        return np.concatenate([originals, to_uint8(updates[-1].reconstruction), drawn])[:count]
+
+    def _backend(self, network: nn.Module) -> VaeBackend:
+        """Return the network behind the interface, as a copy: training goes on undisturbed."""
+        inner = cast(VaeNetwork, copy.deepcopy(getattr(network, "module", network)))
+        return VaeBackend(self.config, vae_spec(self.config, id="run"), inner)
+
+    def finish(
+        self, network: nn.Module, held_out: ImageDataset, device: torch.device
+    ) -> Iterator[tuple[int, int, str] | StoredModel]:
+        """Measure the network, fit directions where the labels allow it, and yield the model."""
+        backend = self._backend(network)
+        backend.to(device)
+        if self.config.variant == "autoencoder":
+            fit_code_gaussian(backend, held_out)
+        quality: dict[str, float] = {}
+        for item in measure_vae(backend, held_out):
+            if isinstance(item, dict):
+                quality = item
+            else:
+                yield item
+        spec = backend.spec.model_copy(update={"quality": quality})
+        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=spec)
+        yield StoredModel(header, state_arrays(backend.network), {}, self._preview(backend))
+
+    def _preview(self, backend: VaeBackend) -> NDArray[np.uint8]:
+        """Return the card's picture: nine prior samples, three by three."""
+        images = to_uint8(backend.decode(backend.sample_prior("z", range(9))))
+        height, width, channels = images.shape[1:]
+        grid = images.reshape(3, 3, height, width, channels).swapaxes(1, 2)
+        return np.ascontiguousarray(grid.reshape(3 * height, 3 * width, channels))
 
     def _free(self, kl: Tensor) -> Tensor:
         return kl.clamp_min(self.objective.free_bits) if self.objective.free_bits else kl

@@ -1,0 +1,314 @@
+"""Commands that make and read images: ``sample``, ``edit``, ``encode``, ``decode``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from latentlab.cli.common import (
+    Json,
+    Machine,
+    Many,
+    Model,
+    Progress,
+    parse_numbers,
+    parse_pairs,
+    print_json,
+)
+from latentlab.core.errors import LatentLabError
+
+if TYPE_CHECKING:
+    from latentlab.core.document import Option, Picture
+    from latentlab.core.latents import Condition, Latents
+    from latentlab.services.commands import Layout
+    from latentlab.services.library import Entry, ModelLibrary
+
+Out = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How latents become images."""
+
+    space: Annotated[str | None, tyro.conf.arg(help="Latent space; the model's first if none.")] = (
+        None
+    )
+    label: Annotated[int | None, tyro.conf.arg(help="Class index of a conditional model.")] = None
+    attribute: Annotated[Many, tyro.conf.arg(metavar="NAME=X", help="Attribute condition.")] = ()
+    text: Annotated[str | None, tyro.conf.arg(help="Text condition.")] = None
+    unconditional: Annotated[bool, tyro.conf.arg(help="Ignore the condition.")] = False
+    option: Annotated[Many, tyro.conf.arg(metavar="NAME=X", help="Decoding option.")] = ()
+
+    def condition(self) -> Condition:
+        """Return the condition that these words name."""
+        from latentlab.core.latents import Condition
+
+        return Condition(
+            class_index=self.label,
+            attributes=parse_numbers(self.attribute, "--attribute"),
+            text=self.text,
+            null=self.unconditional,
+        )
+
+    def options(self) -> dict[str, Option]:
+        """Return the decoding options that these words name."""
+        from latentlab.services.commands import parse_option
+
+        pairs = parse_pairs(self.option, "--option")
+        return {name: parse_option(text) for name, text in pairs.items()}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How several images stand in one PNG."""
+
+    rows: Annotated[int | None, tyro.conf.arg(help="Rows of the grid; near square if none.")] = None
+    padding: Annotated[int, tyro.conf.arg(help="Pixels between images.")] = 2
+    scale: Annotated[int, tyro.conf.arg(help="Each pixel becomes SCALE x SCALE pixels.")] = 1
+
+    def layout(self) -> Layout:
+        """Return the layout that these words name."""
+        from latentlab.services.commands import Layout
+
+        return Layout(rows=self.rows, padding=self.padding, scale=self.scale)
+
+
+def _write(
+    library: ModelLibrary, out: Path, picture: Picture, stored: Latents | None, grid: Grid
+) -> None:
+    from latentlab.services.commands import write_picture
+    from latentlab.services.renderer import Renderer
+
+    progress = Progress()
+    for done, total in write_picture(Renderer(library), out, picture, stored, grid.layout()):
+        progress(done, total, "images")
+
+
+def _report(as_json: bool, out: Path, picture: Picture, count: int) -> int:
+    if as_json:
+        print_json({"out": out, "images": count, "picture": picture.model_dump(mode="json")})
+    else:
+        print(f"{count} image{'s' if count != 1 else ''} in {out}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw images from a model's prior.
+
+    Example: latentlab sample portraits-vae --seeds 0-63 --out grid.png
+    """
+
+    model: Model
+    out: Annotated[Out, tyro.conf.arg(help="The PNG to write.")]
+    seeds: Annotated[str, tyro.conf.arg(help="For example 3, 0-63 or 1,5,9-12.")] = "0-63"
+    temperature: Annotated[float, tyro.conf.arg(help="Times the prior's standard deviation.")] = 1.0
+    decoding: tyro.conf.OmitArgPrefixes[Decoding] = field(default_factory=Decoding)
+    grid: tyro.conf.OmitArgPrefixes[Grid] = field(default_factory=Grid)
+    machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
+    json: Json = False
+
+    def run(self) -> int:
+        """Write the PNG."""
+        from latentlab.core.seeds import parse_seeds
+        from latentlab.services.commands import build_picture
+
+        seeds = parse_seeds(self.seeds)
+        library = self.machine.library()
+        entry = library.resolve(self.model)
+        picture = build_picture(
+            library.backend(self.model).spec,
+            model=entry.id,
+            seeds=seeds,
+            temperature=self.temperature,
+            space=self.decoding.space,
+            condition=self.decoding.condition(),
+            options=self.decoding.options(),
+        )
+        _write(library, self.out, picture, None, self.grid)
+        return _report(self.json, self.out, picture, len(seeds))
+
+
+def read_photo(backend: Any, path: Path) -> Any:
+    """Return a photograph at the model's size: uint8 ``(H, W, C)``."""
+    from latentlab.data.transforms import ImageTransform, load_image
+
+    channels, height, _ = backend.spec.image_shape
+    return load_image(path, ImageTransform(size=height, channels=channels))
+
+
+def _encode(backend: Any, photo: Any, condition: Condition | None = None) -> Any:
+    from latentlab.services.renderer import encode_photo
+
+    progress, last = Progress(), None
+    for last in encode_photo(backend, photo, condition):
+        if last.count > 1:
+            progress(last.index, last.count, "encoding")
+    if last is None:
+        raise LatentLabError("The model gave no latent for this photograph: choose another model.")
+    return last
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Move along named directions, in standard deviations, and write the image.
+
+    The image comes from a seed, several seeds, a photograph, or a file of latents.
+
+    Example: latentlab edit portraits-vae --seed 3 --set smiling=2 --set eyeglasses=-1 --out face.png
+    """
+
+    model: Model
+    out: Annotated[Out, tyro.conf.arg(help="The PNG to write.")]
+    set_: Annotated[
+        Many,
+        tyro.conf.arg(name="set", metavar="NAME=SIGMA", help="Slider value; may be repeated."),
+    ] = ()
+    seed: Annotated[int | None, tyro.conf.arg(help="Of one prior sample.")] = None
+    seeds: Annotated[str | None, tyro.conf.arg(help="Of several, for example 0-63.")] = None
+    input: Annotated[Path | None, tyro.conf.arg(metavar="PHOTO", help="A photograph.")] = None
+    latents: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="From `encode`.")] = None
+    direction: Annotated[
+        Many, tyro.conf.arg(metavar="FILE", help="Direction file to add to the model's own.")
+    ] = ()
+    temperature: Annotated[float, tyro.conf.arg(help="Times the prior's standard deviation.")] = 1.0
+    decoding: tyro.conf.OmitArgPrefixes[Decoding] = field(default_factory=Decoding)
+    grid: tyro.conf.OmitArgPrefixes[Grid] = field(default_factory=Grid)
+    machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
+    json: Json = False
+
+    def run(self) -> int:
+        """Write the PNG."""
+        from latentlab.services.commands import build_picture
+
+        edits = parse_numbers(self.set_, "--set")
+        library = self.machine.library()
+        entry = library.resolve(self.model)
+        backend = library.backend(self.model)
+        add_directions(backend, self.direction)
+        seeds, stored = self._source(backend, entry)
+        picture = build_picture(
+            backend.spec,
+            model=entry.id,
+            seeds=seeds,
+            stored=stored,
+            temperature=self.temperature,
+            space=self.decoding.space,
+            edits=edits,
+            condition=self.decoding.condition(),
+            options=self.decoding.options(),
+        )
+        _write(library, self.out, picture, stored, self.grid)
+        count = len(seeds) if stored is None else stored.batch
+        return _report(self.json, self.out, picture, count)
+
+    def _source(self, backend: Any, entry: Entry) -> tuple[tuple[int, ...], Latents | None]:
+        from latentlab.core.seeds import parse_seeds
+        from latentlab.services.commands import imported
+        from latentlab.services.export import load_latents
+
+        given = [v for v in (self.seed, self.seeds, self.input, self.latents) if v is not None]
+        if len(given) != 1:
+            raise LatentLabError(
+                "Say what to edit: give exactly one of --seed, --seeds, --input and --latents."
+            )
+        if self.input is not None:
+            found = _encode(backend, read_photo(backend, self.input), self.decoding.condition())
+            return (), found.latents
+        if self.latents is not None:
+            return (), imported(backend.spec, load_latents(self.latents))
+        return parse_seeds(self.seeds if self.seed is None else str(self.seed)), None  # type: ignore[arg-type]
+
+
+def add_directions(backend: Any, files: tuple[str, ...]) -> None:
+    """Put the directions of files beside the model's own; a file's name for one wins."""
+    from latentlab.core.directionfile import load_direction
+
+    for name in files:
+        direction = load_direction(Path(name))
+        backend.directions[direction.name] = direction
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Find the latents of photographs and write them, with the error of their reconstruction.
+
+    Example: latentlab encode portraits-vae photo.png --out photo.safetensors
+    """
+
+    model: Model
+    images: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")
+    ]
+    out: Annotated[Out, tyro.conf.arg(help=".safetensors or .npz to write.")]
+    label: Annotated[int | None, tyro.conf.arg(help="Class index of a conditional model.")] = None
+    reconstruction: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="PNG of the reconstructions.")
+    ] = None
+    machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
+    json: Json = False
+
+    def run(self) -> int:
+        """Write the latents."""
+        from latentlab.core.latents import Condition, stack
+        from latentlab.services.commands import build_picture
+        from latentlab.services.export import save_latents
+
+        if not self.images:
+            raise LatentLabError("Name at least one photograph to encode.")
+        library = self.machine.library()
+        entry = library.resolve(self.model)
+        backend = library.backend(self.model)
+        condition = Condition(class_index=self.label)
+        found = [_encode(backend, read_photo(backend, path), condition) for path in self.images]
+        latents = stack([update.latents for update in found])
+        picture = build_picture(backend.spec, model=entry.id, stored=latents, condition=condition)
+        save_latents(self.out, latents, picture)
+        if self.reconstruction is not None:
+            _write(library, self.reconstruction, picture, latents, Grid())
+        rows = [
+            {"image": path, "psnr_db": update.residual_psnr}
+            for path, update in zip(self.images, found)
+        ]
+        if self.json:
+            print_json({"out": self.out, "images": rows})
+        else:
+            for row in rows:
+                print(f"{row['image']}: reconstruction {row['psnr_db']:.1f} dB")
+            print(f"{len(rows)} latents in {self.out}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Turn a file of latents into images.
+
+    Example: latentlab decode portraits-vae photo.safetensors --out photo.png
+    """
+
+    model: Model
+    latents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    out: Annotated[Out, tyro.conf.arg(help="The PNG to write.")]
+    decoding: tyro.conf.OmitArgPrefixes[Decoding] = field(default_factory=Decoding)
+    grid: tyro.conf.OmitArgPrefixes[Grid] = field(default_factory=Grid)
+    machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
+    json: Json = False
+
+    def run(self) -> int:
+        """Write the PNG."""
+        command = Edit(
+            model=self.model,
+            out=self.out,
+            latents=self.latents,
+            decoding=self.decoding,
+            grid=self.grid,
+            machine=self.machine,
+            json=self.json,
+        )
+        return command.run()
+
+

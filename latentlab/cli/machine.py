@@ -1,0 +1,135 @@
+"""Commands about this machine: ``doctor``, ``models``, ``bench``, ``gui``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from latentlab.cli.common import Json, Many, Progress, print_json
+from latentlab.core.errors import LatentLabError
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what this machine offers and what is wrong; exit with 2 if something is.
+
+    Example: latentlab doctor
+    """
+
+    json: Json = False
+
+    def run(self) -> int:
+        """Print the report."""
+        from latentlab.services.device import doctor
+
+        report = doctor()
+        if self.json:
+            print_json(report)
+        else:
+            for key, value in report.items():
+                print(f"{key:<10} {_words(key, value)}")
+        return 2 if report["problems"] else 0
+
+
+def _words(key: str, value: Any) -> str:
+    if key == "memory":
+        return ", ".join(f"{name} {size / 2**30:.1f} GiB" for name, size in value.items())
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_words('', item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "none"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class Models:
+    """List the models that can be opened, with their measured quality.
+
+    Example: latentlab models --json
+    """
+
+    json: Json = False
+
+    def run(self) -> int:
+        """Print one row a model."""
+        from latentlab.services.library import ModelLibrary
+
+        rows = [entry.row() for entry in ModelLibrary().entries()]
+        if self.json:
+            print_json(rows)
+            return 0
+        for row in rows:
+            if "error" in row:
+                print(f"{row['id']:<20} {row['error']}")
+                continue
+            channels, height, width = row["image_shape"]
+            can = ", ".join(row["capabilities"])
+            print(f"{row['id']:<20} {row['family']:<6} {width}x{height}x{channels}  {can}")
+        if not rows:
+            print("No models here: train one with `latentlab train`.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure speed on this machine; compare figures only within one run.
+
+    Example: latentlab bench --only slider_flood --json
+    """
+
+    only: Annotated[Many, tyro.conf.arg(metavar="NAME", help="A benchmark; may be repeated.")] = ()
+    json: Json = False
+
+    def run(self) -> int:
+        """Run the benchmarks and print their figures."""
+        from latentlab.services.bench.registry import BENCHMARKS, run
+
+        unknown = [name for name in self.only if name not in BENCHMARKS]
+        if unknown:
+            raise LatentLabError(
+                f"There is no benchmark '{unknown[0]}'; known: {', '.join(BENCHMARKS)}."
+            )
+        report = run(self.only or tuple(BENCHMARKS), Progress())
+        if self.json:
+            print_json(report)
+            return 0
+        for name, figures in report.items():
+            print(name)
+            for key, value in figures.items():
+                shown = f"{value:.3g}" if isinstance(value, float) else value
+                print(f"  {key:<24} {shown}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Gui:
+    """Open the window.
+
+    Example: latentlab gui portraits-vae
+    """
+
+    open: Annotated[
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="MODEL|FILE", help="Model, session or picture to open."),
+    ] = None
+
+    def run(self) -> int:
+        """Start the window and return when it is closed."""
+        from latentlab.services.device import qt_problem
+
+        problem = qt_problem()
+        if problem:
+            raise LatentLabError(problem)
+        try:
+            from latentlab.ui.app import run_app
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in ("PySide6", "shiboken6", "pyqtgraph", "superqt"):
+                raise
+            raise LatentLabError(
+                f"The window needs {error.name}, which is not installed: "
+                "install it with `pip install PySide6-Essentials pyqtgraph superqt`."
+            ) from error
+        return run_app(self.open)
