@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from latentlab.core.document import Option, Picture
     from latentlab.core.latents import Condition, Latents
     from latentlab.services.commands import Layout
-    from latentlab.services.library import Entry, ModelLibrary
+    from latentlab.services.library import ModelLibrary
 
 Out = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 
@@ -159,7 +158,8 @@ class Edit:
 
     The image comes from a seed, several seeds, a photograph, or a file of latents.
 
-    Example: latentlab edit portraits-vae --seed 3 --set smiling=2 --set eyeglasses=-1 --out face.png
+    Example: latentlab edit portraits-vae --seed 3 --set smiling=2 --set eyeglasses=-1
+    --out face.png
     """
 
     model: Model
@@ -190,7 +190,7 @@ class Edit:
         entry = library.resolve(self.model)
         backend = library.backend(self.model)
         add_directions(backend, self.direction)
-        seeds, stored = self._source(backend, entry)
+        seeds, stored = self._source(backend)
         picture = build_picture(
             backend.spec,
             model=entry.id,
@@ -206,7 +206,7 @@ class Edit:
         count = len(seeds) if stored is None else stored.batch
         return _report(self.json, self.out, picture, count)
 
-    def _source(self, backend: Any, entry: Entry) -> tuple[tuple[int, ...], Latents | None]:
+    def _source(self, backend: Any) -> tuple[tuple[int, ...], Latents | None]:
         from latentlab.core.seeds import parse_seeds
         from latentlab.services.commands import imported
         from latentlab.services.export import load_latents
@@ -241,9 +241,7 @@ class Encode:
     """
 
     model: Model
-    images: Annotated[
-        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")
-    ]
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
     out: Annotated[Out, tyro.conf.arg(help=".safetensors or .npz to write.")]
     label: Annotated[int | None, tyro.conf.arg(help="Class index of a conditional model.")] = None
     reconstruction: Annotated[
@@ -310,5 +308,3 @@ class Decode:
             json=self.json,
         )
         return command.run()
-
-

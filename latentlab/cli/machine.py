@@ -40,7 +40,9 @@ def _words(key: str, value: Any) -> str:
         return ", ".join(f"{name}: {_words('', item)}" for name, item in value.items())
     if isinstance(value, list):
         return "; ".join(map(str, value)) or "none"
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return (
+        {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    )
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,12 @@ class Gui:
         try:
             from latentlab.ui.app import run_app
         except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] not in ("PySide6", "shiboken6", "pyqtgraph", "superqt"):
+            if (error.name or "").split(".")[0] not in (
+                "PySide6",
+                "shiboken6",
+                "pyqtgraph",
+                "superqt",
+            ):
                 raise
             raise LatentLabError(
                 f"The window needs {error.name}, which is not installed: "

@@ -34,7 +34,8 @@ class Train:
     ] = ()
     max_steps: Annotated[int | None, tyro.conf.arg(help="Stop with a checkpoint there.")] = None
     warm_start: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help="Model whose weights a new run starts from.")
+        Path | None,
+        tyro.conf.arg(metavar="FILE", help="Model whose weights a new run starts from."),
     ] = None
     json: Json = False
 

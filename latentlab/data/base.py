@@ -47,20 +47,32 @@ class SkippedFile:
 
 @runtime_checkable
 class ImageDataset(Protocol):
-    """Images of one size with their labels.
+    """Images of one size with their labels. Reading is a pure function of the index."""
 
-    ``image_shape`` is ``(channels, height, width)``. Reading is a pure function of the index.
-    """
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
 
-    name: str
-    image_shape: tuple[int, int, int]
-    labels: dict[str, LabelColumn]
-    skipped: Sequence[SkippedFile]
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)``."""
+        ...
+
+    @property
+    def labels(self) -> dict[str, LabelColumn]:
+        """Labels by name."""
+        ...
+
+    @property
+    def skipped(self) -> Sequence[SkippedFile]:
+        """Files that were left out."""
+        ...
 
     def __len__(self) -> int: ...
 
     def read(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Return the images at ``indices``: uint8, of shape ``(batch, height, width, channels)``."""
+        """Return the images at ``indices``: uint8 ``(batch, height, width, channels)``."""
         ...
 
     def describe(self) -> dict[str, object]:
@@ -88,7 +100,7 @@ class ArrayDataset:
         return len(self.images)
 
     def read(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Return the images at ``indices``: uint8, of shape ``(batch, height, width, channels)``."""
+        """Return the images at ``indices``: uint8 ``(batch, height, width, channels)``."""
         return np.ascontiguousarray(self.images[np.asarray(indices)])
 
     def describe(self) -> dict[str, object]:

@@ -166,6 +166,12 @@ class VaeTrainer:
         inner = cast(VaeNetwork, copy.deepcopy(getattr(network, "module", network)))
         return VaeBackend(self.config, vae_spec(self.config, id="run"), inner)
 
+    def snapshot(self, network: nn.Module) -> StoredModel:
+        """Return the network as a model, without measuring it."""
+        backend = self._backend(network)
+        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=backend.spec)
+        return StoredModel(header, state_arrays(backend.network), {}, self._preview(backend))
+
     def finish(
         self, network: nn.Module, held_out: ImageDataset, device: torch.device
     ) -> Iterator[tuple[int, int, str] | StoredModel]:

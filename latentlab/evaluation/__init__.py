@@ -1,0 +1,1 @@
+"""Instruments that need a model and data: fitting directions, and measuring what edits do."""
