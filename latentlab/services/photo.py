@@ -1,7 +1,8 @@
 """Jobs around files: open a model, take a photograph in, export, import.
 
 Each is a generator ``job(context, **arguments)`` that yields (done, total, message[, partial]) and
-returns a value that can cross to another process.
+returns a value that can cross to another process. Importing this module imports no torch, because
+the window's process does so to read the values.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import io
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,9 @@ from latentlab.services.commands import Layout, build_picture, imported, write_p
 from latentlab.services.export import load_latents, save_latents
 from latentlab.services.library import Entry, ModelLibrary
 from latentlab.services.png import read_png_metadata, to_pillow
-from latentlab.services.renderer import EncodedUpdate, Renderer, encode_photo
+
+if TYPE_CHECKING:
+    from latentlab.services.renderer import EncodedUpdate, Renderer
 
 Progress = tuple[int, int, str] | tuple[int, int, str, Any]
 Images = NDArray[np.uint8]
@@ -167,6 +170,8 @@ def encode_photo_job(
 
     Each turn of an encoder that works in steps is a partial ``EncodedPhoto``.
     """
+    from latentlab.services.renderer import encode_photo
+
     yield 0, 1, "Reading the photograph"
     entry = context.library.resolve(model)
     backend = context.library.backend(entry.path)

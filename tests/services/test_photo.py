@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
+import sys
 import types
 from collections.abc import Generator
 from pathlib import Path
@@ -88,6 +90,29 @@ def test_a_photograph_is_encoded_from_a_file_its_bytes_or_its_pixels(
     from_pixels = finish(encode_photo_job(context, model=model, photo=pixels()))
     assert from_bytes.picture.stored == from_pixels.picture.stored == found.picture.stored
     assert from_pixels.picture.photo_path is None
+
+
+def test_results_are_unpacked_without_torch(context: Any, tmp_path: Path) -> None:
+    what = Picture(model="faces", space="z", seeds=(1,))
+    path = tmp_path / "a.png"
+    export_picture(context.library, path, what)
+    results = [
+        finish(open_model_job(context, model="faces")),
+        finish(import_latents_job(context, path=path, model="faces")),
+    ]
+    (tmp_path / "results").write_bytes(pickle.dumps(results))
+    code = (
+        "import pickle, sys; from pathlib import Path\n"
+        "opened, imported = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
+        "print(opened.spec.id, imported.picture.seeds, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "results")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "faces (1,) False"
 
 
 def test_what_is_no_photograph_is_one_sentence(context: Any, tmp_path: Path) -> None:
