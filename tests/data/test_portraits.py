@@ -26,7 +26,7 @@ Table = dict[str, NDArray[np.float32]]
 COUNT = 48
 
 
-def _table(count: int = COUNT, **fixed: float) -> Table:
+def _table(count: int = COUNT, /, **fixed: float) -> Table:
     table = sample_attributes(count, seed=11)
     return table | {name: np.full(count, value, np.float32) for name, value in fixed.items()}
 
@@ -35,7 +35,7 @@ def _pixels(table: Table, size: int = 64) -> NDArray[np.int64]:
     return render(table, size=size, seed=11).numpy().astype(np.int64)
 
 
-def _change(table: Table, **to: tuple[float, float]) -> NDArray[np.int64]:
+def _change(table: Table, /, **to: tuple[float, float]) -> NDArray[np.int64]:
     """Largest change over the channels of each pixel between two values: (count, 64, 64)."""
     count = len(table["smiling"])
     ends = []
