@@ -32,7 +32,7 @@ def _table(count: int = COUNT, /, **fixed: float) -> Table:
 
 
 def _pixels(table: Table, size: int = 64) -> NDArray[np.int64]:
-    return render(table, size=size, seed=11).numpy().astype(np.int64)
+    return np.asarray(render(table, size=size, seed=11).numpy(), np.int64)
 
 
 def _change(table: Table, /, **to: tuple[float, float]) -> NDArray[np.int64]:
@@ -90,7 +90,7 @@ def test_prevalence_range_and_classes() -> None:
 def test_attributes_are_uncorrelated() -> None:
     count = 20000
     table = sample_attributes(count, seed=8)
-    correlation = np.corrcoef(np.stack([table[name] for name in SPECS]))
+    correlation = np.asarray(np.corrcoef(np.stack([table[name] for name in SPECS])))
     off_diagonal = correlation[~np.eye(len(SPECS), dtype=bool)]
     assert np.abs(off_diagonal).max() < 5 / np.sqrt(count)
 
