@@ -32,7 +32,8 @@ def _table(count: int = COUNT, /, **fixed: float) -> Table:
 
 
 def _pixels(table: Table, size: int = 64) -> NDArray[np.int64]:
-    return np.asarray(render(table, size=size, seed=11).numpy(), np.int64)
+    pixels: NDArray[np.int64] = render(table, size=size, seed=11).numpy().astype(np.int64)
+    return pixels
 
 
 def _change(table: Table, /, **to: tuple[float, float]) -> NDArray[np.int64]:
@@ -42,7 +43,8 @@ def _change(table: Table, /, **to: tuple[float, float]) -> NDArray[np.int64]:
     for side in (0, 1):
         values = {k: np.full(count, v[side], np.float32) for k, v in to.items()}
         ends.append(_pixels(table | values))
-    return np.abs(ends[1] - ends[0]).max(axis=-1)
+    change: NDArray[np.int64] = np.abs(ends[1] - ends[0]).max(axis=-1)
+    return change
 
 
 def _take(table: Table, rows: slice) -> Table:
