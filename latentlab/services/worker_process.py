@@ -147,7 +147,7 @@ def _ready(
         os.getpid(),
         device=describe_device(device),
         threads=torch.get_num_threads(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         memory=memory_bytes(device),
         figures=context.figures,
         failure=failure,

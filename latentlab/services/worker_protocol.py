@@ -7,6 +7,7 @@ thread is never held up by a copy, and arrive as read-only views of those bytes.
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,6 +130,15 @@ def send(connection: Connection, key: Key, sequence: int, value: Any) -> None:
         connection.send_bytes(buffer.raw())
 
 
+class _Reader(pickle.Unpickler):
+    """Refuses torch: reading such a value would import it, and stall the window for 235 ms."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.partition(".")[0] == "torch":
+            raise pickle.UnpicklingError(f"{module}.{name} must not cross to another process")
+        return super().find_class(module, name)
+
+
 def receive(connection: Connection) -> Message:
     """Wait for a message.
 
@@ -139,6 +149,6 @@ def receive(connection: Connection) -> Message:
     body = connection.recv_bytes()
     buffers = [connection.recv_bytes() for _ in range(count)]
     try:
-        return Message(key, sequence, pickle.loads(body, buffers=buffers))
+        return Message(key, sequence, _Reader(io.BytesIO(body), buffers=buffers).load())
     except Exception as error:
         return Message(key, sequence, error=error)
