@@ -1,0 +1,264 @@
+"""The thin strip under the canvas: seed, number of images, temperature, condition."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QSlider,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
+
+from latentlab.core.document import Picture
+from latentlab.core.latents import Condition
+from latentlab.core.spec import ModelSpec
+from latentlab.ui.edits import batch_of
+from latentlab.ui.widgets.condition_button import ConditionButton
+from latentlab.ui.widgets.flow_layout import FlowLayout
+from latentlab.ui.widgets.seed_box import SeedBox
+from latentlab.ui.widgets.sigma_slider import EditBurst
+
+MAX_COUNT = 64
+MAX_TEMPERATURE = 1.5
+_STEPS = 100
+
+
+class _QuietSlider(QSlider):
+    """A slider that the wheel moves only with the focus."""
+
+    def wheelEvent(self, event) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class _QuietSpin(QSpinBox):
+    """A number box that the wheel moves only with the focus."""
+
+    def wheelEvent(self, event) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class _QuietDouble(QDoubleSpinBox):
+    """A number box that the wheel moves only with the focus."""
+
+    def wheelEvent(self, event) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+def _group(*widgets: QWidget) -> QWidget:
+    """Return widgets that stay together when the strip wraps."""
+    box = QWidget()
+    layout = QHBoxLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return box
+
+
+class SamplingStrip(QWidget):
+    """What the canvas samples; it follows the document.
+
+    Args:
+        controller: of the window.
+    """
+
+    def __init__(self, controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Sampling")
+        self._controller = controller
+        self._following = False
+        self._gestures = count()
+        self._gesture = next(self._gestures)
+        self._burst = EditBurst(self)
+        self._burst.ended.connect(self._end_gesture)
+        self._build()
+        controller.document_changed.connect(self._follow)
+        controller.model_changed.connect(self._take_model)
+        self._take_model()
+        self._follow()
+
+    def _build(self) -> None:
+        layout = FlowLayout(self, spacing=12)
+        layout.setContentsMargins(8, 4, 8, 4)
+        layout.addWidget(self._build_seed())
+        layout.addWidget(self._build_count())
+        layout.addWidget(self._build_temperature())
+        self.label = QComboBox()
+        self.label.setAccessibleName("Label")
+        self.label.setToolTip("The class that the model is asked for")
+        self.label.activated.connect(self._choose_label)
+        self._label_group = _group(self._caption("&Label", self.label), self.label)
+        layout.addWidget(self._label_group)
+        self.attributes = ConditionButton()
+        self.attributes.edited.connect(self._set_attributes)
+        layout.addWidget(self.attributes)
+
+    def _caption(self, text: str, buddy: QWidget) -> QLabel:
+        label = QLabel(text)
+        label.setBuddy(buddy)
+        return label
+
+    def _button(self, text: str, tip: str, act) -> QToolButton:
+        button = QToolButton()
+        button.setText(text)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.clicked.connect(lambda: act())
+        return button
+
+    def _build_seed(self) -> QWidget:
+        self.seed = SeedBox()
+        self.seed.setAccessibleName("Seed")
+        self.seed.setToolTip(
+            "Seed of the first image: a whole number from 0 to 2^63 - 1. The same seed always "
+            "gives the same image."
+        )
+        self.seed.edited.connect(lambda seed: self._set("seed", seed=seed))
+        control = self._controller
+        self.previous = self._button("◀", "Previous seed ( [ )", lambda: control.step_seed(-1))
+        self.next = self._button("▶", "Next seed ( ] )", lambda: control.step_seed(1))
+        self.reroll = self._button("Reroll", "Reroll: random seeds ( R )", control.reroll)
+        caption = self._caption("&Seed", self.seed)
+        return _group(caption, self.seed, self.previous, self.next, self.reroll)
+
+    def _build_count(self) -> QWidget:
+        self.count = _QuietSpin()
+        self.count.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.count.setRange(1, MAX_COUNT)
+        self.count.setKeyboardTracking(False)
+        self.count.setAccessibleName("Number of images")
+        self.count.setToolTip(f"How many images: 1 to {MAX_COUNT}, with seeds in a row")
+        self.count.valueChanged.connect(lambda value: self._set("count", count=value))
+        return _group(self._caption("&Images", self.count), self.count)
+
+    def _build_temperature(self) -> QWidget:
+        tip = (
+            "Temperature: factor on the prior's standard deviation. 1 samples the prior itself; "
+            "below 1 images are more usual, above 1 more unusual."
+        )
+        self.temperature = _QuietSlider(Qt.Orientation.Horizontal)
+        self.temperature.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.temperature.setRange(0, round(MAX_TEMPERATURE * _STEPS))
+        self.temperature.setSingleStep(5)
+        self.temperature.setPageStep(25)
+        self.temperature.setFixedWidth(90)
+        self.temperature.setAccessibleName("Temperature")
+        self.temperature_box = _QuietDouble()
+        self.temperature_box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.temperature_box.setRange(0, 10)
+        self.temperature_box.setSingleStep(0.05)
+        self.temperature_box.setKeyboardTracking(False)
+        self.temperature_box.setAccessibleName("Temperature, as a number")
+        for widget in (self.temperature, self.temperature_box):
+            widget.setToolTip(tip)
+        self.temperature.valueChanged.connect(self._slid)
+        self.temperature.sliderReleased.connect(self._end_gesture)
+        self.temperature_box.valueChanged.connect(
+            lambda value: self._set("temperature", temperature=round(value, 2))
+        )
+        caption = self._caption("Tem&perature", self.temperature_box)
+        return _group(caption, self.temperature, self.temperature_box)
+
+    # From the person to the document.
+
+    def _slid(self, value: int) -> None:
+        self._set("temperature", temperature=value / _STEPS)
+
+    def _set(self, what: str, **values: object) -> None:
+        if self._following:
+            return
+        if not self.temperature.isSliderDown():
+            self._burst.touch()
+        self._controller.set_sampling(merge_key=f"{what} {self._gesture}", **values)
+
+    def _end_gesture(self) -> None:
+        self._gesture = next(self._gestures)
+        self._controller.end_merge()
+
+    def _set_condition(self, label: str, merge_key: str | None = None, **values: object) -> None:
+        canvas = self._controller.document.canvas
+        if canvas is None:
+            return
+        condition = canvas.condition.model_copy(update=values)
+        picture = canvas.model_copy(update={"condition": condition})
+        self._controller.apply_canvas(picture, label, merge_key)
+
+    def _choose_label(self, index: int) -> None:
+        name = self.label.itemText(index)
+        self._set_condition(f"Label {name}", class_index=self.label.itemData(index))
+
+    def _set_attributes(self, name: str, value: float) -> None:
+        canvas = self._controller.document.canvas
+        if canvas is not None:
+            self._burst.touch()
+            values = {**canvas.condition.attributes, name: value}
+            key = f"condition {name} {self._gesture}"
+            self._set_condition(f"Condition {name} {value:.2f}", key, attributes=values)
+
+    # From the document to the controls.
+
+    def _take_model(self, *_: object) -> None:
+        """Show the choosers that the model understands."""
+        model = self._controller.model
+        spec: ModelSpec | None = None if model is None else model.spec
+        conditions = () if spec is None else spec.conditions
+        self.label.clear()
+        if spec is not None and "class" in conditions:
+            self.label.addItem("not told", None)
+            for index, name in enumerate(spec.class_names):
+                self.label.addItem(name, index)
+        self._label_group.setVisible("class" in conditions)
+        self.attributes.setVisible("attributes" in conditions)
+        self.attributes.set_names(
+            spec.attribute_names if spec is not None and "attributes" in conditions else ()
+        )
+        self._follow()
+
+    def _follow(self, *_: object) -> None:
+        """Show the document's values."""
+        picture: Picture | None = self._controller.document.canvas
+        model = self._controller.model
+        able = model is not None and "sample" in model.spec.capabilities
+        self.setEnabled(picture is not None and able)
+        if picture is None:
+            return
+        self._following = True
+        if picture.seeds and self.seed.value != picture.seeds[0]:
+            self.seed.set_value(picture.seeds[0])
+        batch = self._batch(picture)
+        self.count.setMaximum(max(MAX_COUNT, batch))
+        self.count.setValue(batch)
+        if not self.temperature.isSliderDown():
+            self.temperature.setValue(round(picture.temperature * _STEPS))
+        self.temperature_box.setValue(picture.temperature)
+        for widget in (self.temperature, self.temperature_box):
+            widget.setEnabled(not picture.stored)
+        self._follow_condition(picture.condition)
+        self._following = False
+
+    def _batch(self, picture: Picture) -> int:
+        if picture.seeds:
+            return len(picture.seeds)
+        known = all(key in self._controller.store for key in picture.stored.values())
+        return batch_of(picture, self._controller.store) if known else 1
+
+    def _follow_condition(self, condition: Condition) -> None:
+        index = self.label.findData(condition.class_index)
+        self.label.setCurrentIndex(max(0, index))
+        self.attributes.set_values(condition.attributes)
