@@ -164,9 +164,6 @@ def test_bangs_under_a_hat_change_no_pixel() -> None:
     assert (_change(_table(wearing_hat=0.0), bangs=(0.0, 1.0)) > 15).sum(axis=(1, 2)).min() > 20
 
 
-@pytest.mark.xfail(
-    strict=True, reason="short hair under a hat still shows waves at the sides of the head"
-)
 def test_hidden_waves_change_few_pixels() -> None:
     table = _table(200)
     seen = visible(table)["wavy_hair"]

@@ -14,7 +14,8 @@ from latentlab.data.portraits.scene import Scene, build_scene, nuisances
 
 VERSION = 1
 """Rises when the same seed would give other pixels."""
-CHUNK_PIXELS = 128 * 64 * 64
+CHUNK_PIXELS = 32 * 64 * 64
+"""What is painted at a time: layers of this size stay in a core's cache."""
 
 
 def _background(scene: Scene, size: int) -> Tensor:

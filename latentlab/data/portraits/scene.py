@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentlab.core.noise import uniform_table
-from latentlab.data.portraits.attributes import ATTRIBUTES, Table
+from latentlab.data.portraits.attributes import ATTRIBUTES, Table, visible
 from latentlab.data.portraits.canvas import Pose
 
 NUISANCES = (
@@ -106,6 +106,7 @@ def build_scene(table: Table, draws: NDArray[np.float64], device: torch.device) 
     unit = {name: column(draws[:, i]) for i, name in enumerate(NUISANCES)}
     a = {name: value[:, None, None] for name, value in flat.items()}
     n = {name: (value * 2 - 1)[:, None, None] for name, value in unit.items()}
+    seen = column(visible(table)["wavy_hair"].astype(np.float32))[:, None, None]
     angle = a["tilt"] * 0.2
     pose = Pose(
         x=n["x"] * 0.05,
@@ -115,7 +116,7 @@ def build_scene(table: Table, draws: NDArray[np.float64], device: torch.device) 
         zoom=1.12 * (1 + 0.03 * n["zoom"]),
     )
     return Scene(
-        attributes=a,
+        attributes=a | {"wavy_hair": a["wavy_hair"] * seen},
         nuisance=n,
         skin=_skin(flat["skin_tone"]),
         hair=_colors(_HAIR, flat["hair_color"]),
