@@ -163,3 +163,5 @@ def worker_main(connection: Connection, settings: WorkerSettings) -> None:
     reader = threading.Thread(target=worker.read, name="latentlab-requests", daemon=True)
     reader.start()
     worker.serve()
+    # Everything is in order here; taking torch apart would only take half a second.
+    os._exit(0)
