@@ -30,7 +30,7 @@ import psutil
 from latentlab.core.errors import LatentLabError
 from latentlab.core.requests import Failure
 from latentlab.services.failures import describe_exit, describe_failure
-from latentlab.services.priority import lower_priority
+from latentlab.services.priority import lower_priority, wait_politely
 from latentlab.services.scheduler import PROGRESS_INTERVAL
 from latentlab.services.targets import load_target
 from latentlab.services.worker_protocol import Message, receive, send
@@ -268,6 +268,7 @@ def _lane_main(connection: Connection, memory_limit: int | None) -> None:
     """Do one piece of work and send its result."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lower_priority(_NICENESS)
+    wait_politely()
     message = receive(connection)
     watcher = threading.Thread(target=_watch, args=(connection,), daemon=True)
     watcher.start()

@@ -25,7 +25,7 @@ from latentlab.core.requests import (
 )
 from latentlab.services.failures import describe_failure
 from latentlab.services.jobs import JobContext, start_job
-from latentlab.services.priority import lower_priority
+from latentlab.services.priority import lower_priority, wait_politely
 from latentlab.services.scheduler import Scheduler
 from latentlab.services.targets import load_target
 from latentlab.services.worker_protocol import (
@@ -159,6 +159,7 @@ def worker_main(connection: Connection, settings: WorkerSettings) -> None:
     # Ctrl+C in a terminal reaches both processes; the asker decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lower_priority(settings.niceness)
+    wait_politely()
     worker = _Worker(connection, settings)
     reader = threading.Thread(target=worker.read, name="latentlab-requests", daemon=True)
     reader.start()
