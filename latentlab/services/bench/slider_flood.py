@@ -25,8 +25,8 @@ def run(on_progress: Callable[[int, int, str], None]) -> dict[str, Any]:
 
     ``heartbeat_p99_ms`` and ``heartbeat_max_ms`` are gaps of a 4 ms timer on the window's thread.
     ``settle_forwards`` counts the forward passes that ended after the slider was let go, until the
-    frame of its last value was there. ``frames_shown`` counts different frames of the drag that were
-    painted. ``forward_ms`` is the mean.
+    frame of its last value was there. ``frames_shown`` counts the different frames of the drag that
+    were painted. ``forward_ms`` is the mean.
 
     Raises:
         LatentLabError: there is no Qt here, or the window did not come to its end.
