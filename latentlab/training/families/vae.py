@@ -14,19 +14,17 @@ from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from latentlab.backends.checkpoint import state_arrays
+from latentlab.backends.images import from_levels, to_levels
 from latentlab.backends.nn.likelihoods import density, gaussian_kl, location
 from latentlab.backends.nn.vae import SIZES, VaeConfig, VaeNetwork
 from latentlab.backends.vae import VaeBackend, vae_spec
+from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader, StoredModel
 from latentlab.core.spec import Frozen
 from latentlab.data.base import ImageDataset
-from latentlab.training.families.vae_quality import (
-    fit_code_gaussian,
-    measure_vae,
-    to_tensor,
-    to_uint8,
-)
+from latentlab.evaluation.portraits import can_study, study
+from latentlab.training.families.vae_quality import fit_code_gaussian, measure_vae
 from latentlab.training.family import Batch
 
 LEARNED_SCALE_START = 0.2
@@ -156,10 +154,10 @@ class VaeTrainer:
         backend = self._backend(network)
         third = max(1, count // 3)
         originals = dataset.read(range(min(third, len(dataset))))
-        updates = list(backend.encode(to_tensor(originals)))
+        updates = list(backend.encode(from_levels(originals)))
         seeds = range(max(0, count - 2 * len(originals)))
-        drawn = to_uint8(backend.decode(backend.sample_prior("z", seeds)))
-        return np.concatenate([originals, to_uint8(updates[-1].reconstruction), drawn])[:count]
+        drawn = to_levels(backend.decode(backend.sample_prior("z", seeds)))
+        return np.concatenate([originals, to_levels(updates[-1].reconstruction), drawn])[:count]
 
     def _backend(self, network: nn.Module) -> VaeBackend:
         """Return the network behind the interface, as a copy: training goes on undisturbed."""
@@ -168,9 +166,18 @@ class VaeTrainer:
 
     def snapshot(self, network: nn.Module) -> StoredModel:
         """Return the network as a model, without measuring it."""
-        backend = self._backend(network)
-        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=backend.spec)
-        return StoredModel(header, state_arrays(backend.network), {}, self._preview(backend))
+        return self._stored(self._backend(network), {}, {})
+
+    def _stored(
+        self,
+        backend: VaeBackend,
+        quality: dict[str, float],
+        directions: dict[str, Direction],
+    ) -> StoredModel:
+        spec = backend.spec.model_copy(update={"quality": quality})
+        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=spec)
+        weights = state_arrays(backend.network)
+        return StoredModel(header, weights, directions, self._preview(backend))
 
     def finish(
         self, network: nn.Module, held_out: ImageDataset, device: torch.device
@@ -186,13 +193,15 @@ class VaeTrainer:
                 quality = item
             else:
                 yield item
-        spec = backend.spec.model_copy(update={"quality": quality})
-        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=spec)
-        yield StoredModel(header, state_arrays(backend.network), {}, self._preview(backend))
+        directions: dict[str, Direction] = {}
+        if can_study(held_out):
+            figures, directions = yield from study(backend, held_out)
+            quality = quality | figures
+        yield self._stored(backend, quality, directions)
 
     def _preview(self, backend: VaeBackend) -> NDArray[np.uint8]:
         """Return the card's picture: nine prior samples, three by three."""
-        images = to_uint8(backend.decode(backend.sample_prior("z", range(9))))
+        images = to_levels(backend.decode(backend.sample_prior("z", range(9))))
         height, width, channels = images.shape[1:]
         grid = images.reshape(3, 3, height, width, channels).swapaxes(1, 2)
         return np.ascontiguousarray(grid.reshape(3 * height, 3 * width, channels))
