@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QPoint, QPointF, Qt, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QWidget
 
 from latentlab.core.direction import Direction, apply_edits
 from latentlab.core.document import Picture
@@ -19,6 +21,7 @@ from latentlab.core.settings import Settings
 from latentlab.core.spec import LatentSpace, ModelSpec, PartSpec
 from latentlab.services.library import ModelLibrary
 from latentlab.ui.controller import Controller
+from latentlab.ui.widgets.images import from_qimage
 
 SIZE = 12
 DEPTH = 8
@@ -90,6 +93,9 @@ class FormulaBridge(QObject):
             base = Latents("z", {"z": rows.astype(np.float32)})
         return apply_edits(base, picture.edits, self.directions)
 
+    def latents_of(self, one: Picture) -> NDArray[np.float32]:
+        return self.latents(PreviewRequest("test", 0, one))["z"]
+
     def job(self, request: JobRequest) -> None:
         self.jobs.append(request)
 
@@ -154,3 +160,31 @@ def make_controller(folder: Path, bridge: FormulaBridge, **model: Any) -> Contro
 
 def picture(*seeds: int, **values: Any) -> Picture:
     return Picture(model="waves", space="z", seeds=seeds, **values)
+
+
+def turn_wheel(
+    widget: QWidget,
+    notches: float,
+    modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+    at: QPointF | None = None,
+) -> bool:
+    """Turn the wheel over a widget; return whether it took the event."""
+    place = QPointF(widget.rect().center()) if at is None else at
+    event = QWheelEvent(
+        place,
+        widget.mapToGlobal(place),
+        QPoint(),
+        QPoint(0, round(120 * notches)),
+        Qt.MouseButton.NoButton,
+        modifiers,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    event.setAccepted(False)
+    QApplication.sendEvent(widget, event)
+    return event.isAccepted()
+
+
+def pixels(widget: QWidget) -> NDArray[np.uint8]:
+    """Return what a widget paints, uint8 ``(H, W, 3)``."""
+    return from_qimage(widget.grab().toImage())

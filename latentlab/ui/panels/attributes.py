@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import count
 
-from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -55,12 +55,7 @@ class AttributesPanel(QWidget):
 
     Args:
         controller: of the window.
-
-    Signals:
-        before_held: the before/after button is held (true) or released (false).
     """
-
-    before_held = Signal(bool)
 
     def __init__(self, controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -85,9 +80,9 @@ class AttributesPanel(QWidget):
         self._search.setAccessibleName("Find an attribute")
         self._search.textChanged.connect(self._filter)
         self._before = QPushButton("&Before")
-        self._before.setToolTip("Hold to see the picture without its edits (Space on the canvas)")
-        self._before.pressed.connect(lambda: self.before_held.emit(True))
-        self._before.released.connect(lambda: self.before_held.emit(False))
+        self._before.setToolTip("Hold to see the picture without its edits (Space)")
+        self._before.pressed.connect(lambda: self._controller.hold_before(True))
+        self._before.released.connect(lambda: self._controller.hold_before(False))
         self._reset = QPushButton("&Reset all")
         self._reset.setToolTip("Put all sliders back to 0; one step of the history")
         self._reset.clicked.connect(lambda: self._controller.reset_edits())
@@ -227,6 +222,20 @@ class AttributesPanel(QWidget):
     def _end_gesture(self) -> None:
         self._gesture = next(self._gestures)
         self._controller.end_merge()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Show the image without its edits while Space is held on a slider."""
+        if event.key() != Qt.Key.Key_Space:
+            super().keyPressEvent(event)
+        elif not event.isAutoRepeat():
+            self._controller.hold_before(True)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Show the edits again."""
+        if event.key() != Qt.Key.Key_Space:
+            super().keyReleaseEvent(event)
+        elif not event.isAutoRepeat():
+            self._controller.hold_before(False)
 
     def _show_menu(self, name: str, position: QPoint) -> None:
         menu = self.menu_for(name)

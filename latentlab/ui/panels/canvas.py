@@ -20,6 +20,7 @@ from latentlab.core.document import Document, Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.requests import PreviewResult
 from latentlab.ui.edits import batch_of, picture_key, without_edits
+from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.image_mime import (
     dropped_files,
     dropped_image,
@@ -98,8 +99,7 @@ class CanvasPanel(QWidget):
 
     def _build(self) -> None:
         self._back = self._button("◀ Grid", "Back to the grid (Esc)", self.back_to_grid)
-        self._title = QLabel()
-        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._title = ElidedLabel()
         self._zoom = QLabel()
         self._zoom.setToolTip("Device pixels for one image pixel (Ctrl+wheel, +, -)")
         self._fit = self._button("Fit", "Show everything as large as it fits (0)", self.view.fit)
@@ -147,7 +147,8 @@ class CanvasPanel(QWidget):
         view.selected.connect(controller.select)
         view.activated.connect(self._activate)
         view.back_requested.connect(self.back_to_grid)
-        view.before_held.connect(self.show_before)
+        view.before_held.connect(controller.hold_before)
+        controller.before_held.connect(self.show_before)
         view.menu_requested.connect(self._open_menu)
         view.drag_started.connect(self._drag)
         view.scale_changed.connect(self._show_scale)
@@ -207,6 +208,7 @@ class CanvasPanel(QWidget):
             and photo.shape[:2] == images.shape[1:3]
         ):
             edited = bool(picture is not None and picture.edits) and not self._before_on
+            self.view.select(None)
             self.view.show_photo(photo, images[0], edited=edited)
         else:
             self.view.show_plain(images)
@@ -244,8 +246,11 @@ class CanvasPanel(QWidget):
             self._show(known, plain)
         else:
             self.view.set_busy(True)
+            # The answer may come before the call returns: then it has no sequence yet.
+            self._before_asked = {0: picture_key(plain)}
             sequence = self._controller.request_preview(BEFORE, plain)
-            self._before_asked = {sequence: picture_key(plain)}
+            if 0 in self._before_asked:
+                self._before_asked = {sequence: self._before_asked[0]}
 
     def _remember_before(self, key: str, images: Images) -> None:
         self._before_known[key] = images
@@ -256,7 +261,8 @@ class CanvasPanel(QWidget):
     def _take_before(self, result: PreviewResult) -> None:
         if result.channel != BEFORE:
             return
-        key = self._before_asked.pop(result.sequence, None)
+        sequence = result.sequence if result.sequence in self._before_asked else 0
+        key = self._before_asked.pop(sequence, None)
         if result.images is not None and key is not None:
             self._remember_before(key, result.images)
         if not self._before_on:

@@ -225,7 +225,7 @@ class TrayPanel(QWidget):
         layout.addWidget(self.view, 1)
         bar = self.view.horizontalScrollBar().sizeHint().height()
         self.setMinimumHeight(TILE.height() + bar + 6)
-        self.setMaximumHeight(TILE.height() + bar + 40)
+        self.setMaximumHeight(TILE.height() + bar + 14)
         self._connect()
         self._follow(controller.document)
 

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 from latentlab.core.direction import Direction
 from latentlab.ui.widgets.sigma_slider import SigmaBox, SigmaSlider
 
-_NAME_WIDTH = 104
 _FIGURES = (
     ("auc", "AUC (cross-validated)", "{:.3f}"),
     ("accuracy", "Accuracy", "{:.3f}"),
@@ -85,13 +84,12 @@ class AttributeRow(QWidget):
         title = readable(direction.name)
         tip = describe_direction(direction, fitted_elsewhere)
         self.label = _Name(f"⚠ {title}" if fitted_elsewhere else title)
-        self.label.setMinimumWidth(_NAME_WIDTH)
         self.label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.slider = SigmaSlider()
         self.slider.setAccessibleName(f"{title}, in standard deviations")
         self.slider.setAccessibleDescription(tip)
         self.box = SigmaBox()
-        self.box.setFixedWidth(self.box.fontMetrics().horizontalAdvance("−99.99 σ") + 40)
+        self.box.setFixedWidth(self.box.fontMetrics().horizontalAdvance("−99.99 σ") + 26)
         self.box.setAccessibleName(f"{title}, value in standard deviations")
         for widget in (self.label, self.slider, self.box):
             widget.setToolTip(tip)

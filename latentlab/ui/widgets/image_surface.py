@@ -203,7 +203,7 @@ class ImageSurface(QWidget):
 
     def _paint_outline(self, painter: QPainter, row: int, cell: QRect, ratio: float) -> None:
         chosen, hovered = row == self._selection, row == self._hover
-        if self.count < 2 or not (chosen or hovered):
+        if self.count < 2 or self._one_row or not (chosen or hovered):
             return
         width = max(1, round((2 if chosen else 1) * ratio))
         role = QPalette.ColorRole.Highlight if chosen else QPalette.ColorRole.WindowText

@@ -60,6 +60,7 @@ class ImageView(ImageSurface):
         self.setMouseTracking(True)
         self.setAccessibleName("Images")
         self.can_go_back = False
+        self.can_select = True
         self._pressed: tuple[QPointF, int | None] | None = None
         self._panning = False
         self._space = False
@@ -162,6 +163,9 @@ class ImageView(ImageSurface):
             self._describe()
             self.update()
 
+    def _has_choice(self) -> bool:
+        return self.can_select and self.count > 1
+
     def _choose(self, row: int | None) -> None:
         """Select what a person chose."""
         before = self._selection
@@ -195,7 +199,7 @@ class ImageView(ImageSurface):
         elif event.button() == Qt.MouseButton.LeftButton:
             self._pressed = (event.position(), row)
             self._panning = self.overflows()
-        if event.button() != Qt.MouseButton.MiddleButton and self.count > 1:
+        if event.button() != Qt.MouseButton.MiddleButton and self._has_choice():
             self._choose(row)
         if self._panning:
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
@@ -298,7 +302,7 @@ class ImageView(ImageSurface):
         elif key in _ENTER_KEYS:
             if self.count:
                 self.activated.emit(self._selection or 0)
-        elif self.count > 1:
+        elif self._has_choice():
             self._move_selection(*_ARROWS[Qt.Key(key)])
         else:
             dx, dy = _ARROWS[Qt.Key(key)]

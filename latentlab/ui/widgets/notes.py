@@ -113,17 +113,22 @@ class EmptyState(QWidget):
         font.setBold(True)
         self._title.setFont(font)
         self._text = _sentence("emptyText")
-        self._text.setMaximumWidth(420)
         self._button = QPushButton(button)
         self._button.setVisible(bool(button))
         self._button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         if act is not None:
             self._button.clicked.connect(lambda: act())
-        layout = QVBoxLayout(self)
-        layout.addStretch()
-        for widget in (self._picture, self._title, self._text, self._button):
-            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addStretch()
+        column = QVBoxLayout()
+        column.addStretch()
+        for widget in (self._picture, self._title, self._text):
+            column.addWidget(widget)
+        column.addSpacing(8)
+        column.addWidget(self._button, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch()
+        layout = QHBoxLayout(self)
+        layout.addStretch(1)
+        layout.addLayout(column, 6)
+        layout.addStretch(1)
         self.set_picture(picture)
         self.say(title, text)
 

@@ -51,6 +51,7 @@ class PhotoView(ImageView):
     def show_plain(self, images: Images | None) -> None:
         """Show images and no photograph."""
         self._bar_end, self._psnr = 0, math.nan
+        self.can_select = True
         self.set_images(images)
 
     def show_photo(self, photo: Images, shown: Images, *, edited: bool) -> None:
@@ -61,6 +62,8 @@ class PhotoView(ImageView):
             shown: uint8 ``(H, W, C)``, of the same height and width.
             edited: ``shown`` has edits.
         """
+        # Three views of one picture: there is nothing to choose.
+        self.can_select = False
         gap = difference(photo, shown)
         self._bar_end = bar_end(float(gap.max()))
         self._psnr = psnr_db(photo, shown)

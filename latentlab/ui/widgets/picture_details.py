@@ -89,6 +89,7 @@ class PictureDetails(QDialog):
         super().__init__(parent)
         self.setWindowTitle(f"Details of {picture.name}" if picture.name else "Details")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(420)
         self._controller, self._picture = controller, picture
         self._facts = picture_facts(picture)
         self._form = QFormLayout()

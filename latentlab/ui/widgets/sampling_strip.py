@@ -94,7 +94,7 @@ class SamplingStrip(QWidget):
         self._follow()
 
     def _build(self) -> None:
-        layout = FlowLayout(self, spacing=12)
+        layout = FlowLayout(self, spacing=8)
         layout.setContentsMargins(8, 4, 8, 4)
         layout.addWidget(self._build_seed())
         layout.addWidget(self._build_count())
@@ -134,6 +134,9 @@ class SamplingStrip(QWidget):
         self.previous = self._button("◀", "Previous seed ( [ )", lambda: control.step_seed(-1))
         self.next = self._button("▶", "Next seed ( ] )", lambda: control.step_seed(1))
         self.reroll = self._button("Reroll", "Reroll: random seeds ( R )", control.reroll)
+        for button in (self.previous, self.next):
+            button.setFixedWidth(22)
+            button.setAutoRaise(True)
         caption = self._caption("&Seed", self.seed)
         return _group(caption, self.seed, self.previous, self.next, self.reroll)
 
@@ -157,7 +160,7 @@ class SamplingStrip(QWidget):
         self.temperature.setRange(0, round(MAX_TEMPERATURE * _STEPS))
         self.temperature.setSingleStep(5)
         self.temperature.setPageStep(25)
-        self.temperature.setFixedWidth(90)
+        self.temperature.setFixedWidth(64)
         self.temperature.setAccessibleName("Temperature")
         self.temperature_box = _QuietDouble()
         self.temperature_box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -165,6 +168,8 @@ class SamplingStrip(QWidget):
         self.temperature_box.setSingleStep(0.05)
         self.temperature_box.setKeyboardTracking(False)
         self.temperature_box.setAccessibleName("Temperature, as a number")
+        self.temperature.setValue(_STEPS)
+        self.temperature_box.setValue(1)
         for widget in (self.temperature, self.temperature_box):
             widget.setToolTip(tip)
         self.temperature.valueChanged.connect(self._slid)
@@ -172,7 +177,7 @@ class SamplingStrip(QWidget):
         self.temperature_box.valueChanged.connect(
             lambda value: self._set("temperature", temperature=round(value, 2))
         )
-        caption = self._caption("Tem&perature", self.temperature_box)
+        caption = self._caption("Tem&p.", self.temperature_box)
         return _group(caption, self.temperature, self.temperature_box)
 
     # From the person to the document.

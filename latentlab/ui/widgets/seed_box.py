@@ -84,7 +84,7 @@ class SeedBox(QAbstractSpinBox):
     def sizeHint(self) -> QSize:
         """Wide enough for the seeds of everyday; longer ones scroll."""
         hint = super().sizeHint()
-        width = self.fontMetrics().horizontalAdvance("0000000000") + 36
+        width = self.fontMetrics().horizontalAdvance("00000000") + 30
         return QSize(width, hint.height())
 
     def minimumSizeHint(self) -> QSize:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
@@ -23,6 +23,7 @@ BURST_MS = 800
 _TICKS = 100
 """Slider steps for one sigma."""
 _NOTCH = 120
+_OWN_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 _RADIUS = 7
 
 
@@ -197,6 +198,13 @@ class SigmaSlider(QSlider):
         if notches:
             self._nudge(notches * _step(event.modifiers()))
         event.accept()
+
+    def event(self, event: QEvent) -> bool:
+        """Keep Space from the shortcuts of the window: the panel shows "before" with it."""
+        if event.type() == QEvent.Type.ShortcutOverride and event.key() in _OWN_KEYS:
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Step, page, jump to an end, or go back to 0."""

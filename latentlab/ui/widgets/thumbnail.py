@@ -57,7 +57,7 @@ class ThumbnailDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Draw the image, the name under it, the group's badge and the selection."""
         painter.save()
-        rect = option.rect
+        rect = QRect(option.rect.topLeft(), TILE)
         chosen = bool(option.state & QStyle.StateFlag.State_Selected)
         palette = option.palette
         if chosen:
