@@ -1,0 +1,392 @@
+"""The view-model: the only thing that panels talk to. No torch here, and no widget."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from latentlab.core.direction import Direction
+from latentlab.core.document import Document, History, Picture
+from latentlab.core.errors import LatentLabError
+from latentlab.core.modelfile import ModelHeader, read_directions
+from latentlab.core.requests import Failure, PreviewRequest, PreviewResult
+from latentlab.core.settings import Settings
+from latentlab.core.store import ArrayStore
+from latentlab.services.library import Entry, ModelLibrary
+from latentlab.ui import edits
+from latentlab.ui.bridge import Bridge
+from latentlab.ui.controller_files import FileActions
+from latentlab.ui.controller_tray import TrayActions
+from latentlab.ui.job_tracker import Job, JobTracker
+from latentlab.ui.thumbnails import PREFIX, Thumbnails
+
+CANVAS = "canvas"
+RANDOM_SEEDS = 1_000_000
+
+
+class Controller(TrayActions, FileActions, QObject):
+    """What the window shows and every change of it.
+
+    Args:
+        bridge: to the worker; ``stop`` stops it.
+        settings: what the person chose.
+        library: model files by their headers.
+
+    Signals:
+        document_changed: the new ``Document``, after every change, undo and redo.
+        model_changed: the ``ModelHeader`` of the current model, or ``None``.
+        canvas_rendered: a ``PreviewResult`` of the canvas, images or a failure.
+        preview_rendered: a ``PreviewResult`` of any other channel.
+        thumbnail_rendered: key (``edits.picture_key``) and image uint8 ``(H, W, C)``.
+        photo_changed: the ``EncodedPhoto`` that was just taken in, or ``None``.
+        job_changed: a job began, moved or ended.
+        message: one sentence and its details.
+        failed: one sentence and its details, for what a person must not overlook.
+        selection_changed: the row of the canvas that is selected, or ``None``.
+        before_held: a key or a button asks for the image without its edits (true), or lets go.
+    """
+
+    document_changed = Signal(object)
+    model_changed = Signal(object)
+    canvas_rendered = Signal(object)
+    preview_rendered = Signal(object)
+    thumbnail_rendered = Signal(str, object)
+    photo_changed = Signal(object)
+    job_changed = Signal()
+    message = Signal(str, str)
+    failed = Signal(str, str)
+    selection_changed = Signal(object)
+    before_held = Signal(bool)
+    library_changed = Signal()
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        settings: Settings,
+        library: ModelLibrary,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.settings = settings
+        self.library = library
+        self.store = ArrayStore()
+        self.history = History()
+        self.model: ModelHeader | None = None
+        self.model_entry: Entry | None = None
+        self.directions: dict[str, Direction] = {}
+        self.photo_result: Any = None
+        self.saved_document: Document | None = None
+        self.session_path: Path | None = None
+        self.selection: int | None = None
+        self.last_images: NDArray[np.uint8] | None = None
+        self.rendered_picture: Picture | None = None
+        self.last_frame_ms: float | None = None
+        self._bridge = bridge
+        self._sequence = 0
+        self._shown: dict[str, int] = {}
+        self._asked: dict[int, Picture] = {}
+        self._opened_files: list[Path] = []
+        self._tracker = JobTracker(bridge, self)
+        self._thumbnails = Thumbnails(bridge, self.store, self)
+        self._tracker.changed.connect(self.job_changed)
+        self._tracker.failed.connect(self._job_failed)
+        self._thumbnails.arrived.connect(self.thumbnail_rendered)
+        bridge.preview_arrived.connect(self._take_preview)
+
+    # The document and its history.
+
+    @property
+    def document(self) -> Document:
+        """The current document."""
+        return self.history.document
+
+    def apply(self, document: Document, label: str, merge_key: str | None = None) -> None:
+        """Change the document: one step of the history, drawn at once.
+
+        Args:
+            document: the new one; an equal one changes nothing.
+            label: for the visible list.
+            merge_key: while the same key comes again, the step is replaced (one drag is one step).
+        """
+        before = self.document
+        if document == before:
+            return
+        self.history.push(document, label, merge_key)
+        self._changed(before)
+
+    def apply_canvas(
+        self, picture: Picture | None, label: str, merge_key: str | None = None
+    ) -> None:
+        """Change what the canvas shows; see ``apply``."""
+        self.apply(self.document.model_copy(update={"canvas": picture}), label, merge_key)
+
+    def end_merge(self) -> None:
+        """Close the current step: a drag was released."""
+        self.history.end_merge()
+        self.document_changed.emit(self.document)
+
+    def undo(self) -> None:
+        """Step back."""
+        self.go(max(0, self.history.index - 1))
+
+    def redo(self) -> None:
+        """Step forward."""
+        self.go(min(len(self.history.entries) - 1, self.history.index + 1))
+
+    def go(self, index: int) -> None:
+        """Move to a step of the history."""
+        before = self.document
+        if index != self.history.index:
+            self.history.end_merge()
+            self.history.go(index)
+            self._changed(before)
+
+    def replace_history(self, history: History) -> None:
+        """Put a whole history, for example a session's, in place of this one."""
+        self.history = history
+        self._changed(None)
+
+    def _changed(self, before: Document | None) -> None:
+        canvas = self.document.canvas
+        if before is None or canvas != before.canvas:
+            if canvas is not None:
+                self._follow_model(canvas.model)
+            if before is None or _size(before.canvas) != _size(canvas):
+                self.select(None)
+            self.render_canvas()
+        if self.photo_result is not None and not self._is_photo(canvas):
+            self.photo_result = None
+            self.photo_changed.emit(None)
+        self.store.retain(self.history.array_hashes())
+        self.document_changed.emit(self.document)
+
+    def _is_photo(self, canvas: Picture | None) -> bool:
+        return canvas is not None and canvas.photo == self.photo_result.picture.photo
+
+    # Models.
+
+    def open_model(self, model: str | Path) -> None:
+        """Make a model the current one and show a grid of its samples."""
+        try:
+            entry = self.library.resolve(model)
+        except LatentLabError as error:
+            self.report(error)
+            return
+        if not entry.portable:
+            # The worker learns of a single file by opening it.
+            self._opened_files.append(entry.path)
+            self.settings.add_recent(entry.path)
+        self._use_model(entry)
+        title = f"Opening {entry.title}"
+        self._tracker.start("open_model", title, {"model": str(entry.path)})
+        self.library_changed.emit()
+        canvas = self.document.canvas
+        if canvas is not None and canvas.model == entry.id:
+            self.render_canvas()
+            return
+        spec = self.model.spec
+        document = self.document.model_copy(update={"canvas": edits.first_picture(spec, entry.id)})
+        if self.document == Document():
+            self.replace_history(History(document))
+        else:
+            self.apply(document, f"Open {entry.title}")
+
+    def _follow_model(self, model: str) -> None:
+        """Make the model of a picture the current one, if it is here."""
+        if self.model_entry is not None and self.model_entry.id == model:
+            return
+        try:
+            self._use_model(self.library.resolve(model))
+        except LatentLabError:
+            # The worker says so where the image would be.
+            self.model, self.model_entry, self.directions = None, None, {}
+            self.model_changed.emit(None)
+
+    def _use_model(self, entry: Entry) -> None:
+        if self.model_entry == entry:
+            return
+        self.directions = dict(read_directions(entry.path))
+        self.model_entry, self.model = entry, entry.header
+        self.model_changed.emit(self.model)
+
+    # Pictures.
+
+    def show_picture(self, picture: Picture, label: str) -> None:
+        """Put a picture onto the canvas."""
+        self.apply_canvas(picture, label)
+
+    def show_row(self, row: int) -> None:
+        """Show one image of the grid alone."""
+        with self.reporting():
+            self.show_picture(self.row_picture(row), f"Image {row + 1} alone")
+
+    def row_picture(self, row: int) -> Picture:
+        """Return the picture of one image of the canvas; ``LatentLabError`` without one."""
+        return edits.row_picture(self._canvas(), row, self.store)
+
+    def set_edit(self, direction: str, amount: float, merge_key: str | None = None) -> None:
+        """Move one slider, in standard deviations; 0 removes the edit."""
+        canvas = self.document.canvas
+        if canvas is not None:
+            label = f"{direction.replace('_', ' ')} {amount:+.2f}"
+            self.apply_canvas(canvas.with_edit(direction, amount), label, merge_key)
+
+    def reset_edits(self, names: list[str] | None = None) -> None:
+        """Put some sliders, or all, back to 0."""
+        canvas = self.document.canvas
+        if canvas is not None:
+            label = "Reset all edits" if names is None else f"Reset {', '.join(names)}"
+            self.apply_canvas(edits.without_edits(canvas, names), label)
+
+    def reroll(self) -> None:
+        """Sample again, from random seeds."""
+        first = secrets.randbelow(RANDOM_SEEDS)
+        self.set_sampling(seed=first, label="Reroll")
+
+    def step_seed(self, delta: int) -> None:
+        """Go to the next (+1) or previous (-1) seed; a grid moves by all its images."""
+        canvas = self.document.canvas
+        if canvas is not None:
+            first = canvas.seeds[0] + delta * len(canvas.seeds) if canvas.seeds else 0
+            self.set_sampling(seed=max(0, first), merge_key="step seed")
+
+    def set_sampling(
+        self,
+        seed: int | None = None,
+        count: int | None = None,
+        temperature: float | None = None,
+        merge_key: str | None = None,
+        label: str = "",
+    ) -> None:
+        """Show prior samples: what is not given stays as it is."""
+        canvas = self.document.canvas
+        if canvas is None or (canvas.stored and seed is None and count is None):
+            return
+        with self.reporting():
+            now = edits.batch_of(canvas, self.store)
+            new = edits.sampled(canvas, now, seed=seed, new_count=count, temperature=temperature)
+            text = f"seed {new.seeds[0]}"
+            if count is not None:
+                text = f"{count} image{'s' if count > 1 else ''}"
+            elif temperature is not None and seed is None:
+                text = f"temperature {temperature:.2f}"
+            self.apply_canvas(new, f"{label}: {text}" if label else text.capitalize(), merge_key)
+
+    def select(self, row: int | None) -> None:
+        """Select an image of the canvas."""
+        if row != self.selection:
+            self.selection = row
+            self.selection_changed.emit(row)
+
+    def hold_before(self, held: bool) -> None:
+        """Show the canvas without its edits while ``held``."""
+        self.before_held.emit(held)
+
+    def _canvas(self) -> Picture:
+        canvas = self.document.canvas
+        if canvas is None:
+            raise LatentLabError("There is no picture yet: open a model first.")
+        return canvas
+
+    # Images.
+
+    def render_canvas(self) -> None:
+        """Ask for the images of the canvas."""
+        canvas = self.document.canvas
+        if canvas is not None:
+            self.request_preview(CANVAS, canvas)
+
+    def request_preview(self, channel: str, picture: Picture) -> int:
+        """Ask for the images of a picture; return the sequence that the result will carry.
+
+        A result comes as ``canvas_rendered`` or ``preview_rendered``; of one channel, the newest
+        request wins.
+        """
+        self._sequence += 1
+        sequence = self._sequence
+        if channel == CANVAS:
+            self._asked[sequence] = picture
+        try:
+            stored = self.store.latents(picture)
+        except LatentLabError as error:
+            failure = Failure(error.message, error.details)
+            self._take_preview(PreviewResult(channel, sequence, failure=failure))
+            return sequence
+        self._bridge.preview(PreviewRequest(channel, sequence, picture, stored))
+        return sequence
+
+    def thumbnail(self, picture: Picture) -> NDArray[np.uint8] | None:
+        """Return the first image of a picture, uint8 ``(H, W, C)``, or ask for it.
+
+        What was asked for comes as ``thumbnail_rendered`` with ``edits.picture_key(picture)``.
+        """
+        return self._thumbnails.get(picture)
+
+    def photo_of(self, picture: Picture | None) -> NDArray[np.uint8] | None:
+        """Return the photograph that was encoded, uint8 ``(H, W, C)``, if the picture has one."""
+        if picture is None or picture.photo is None or picture.photo not in self.store:
+            return None
+        return self.store.get(picture.photo)
+
+    def _take_preview(self, result: PreviewResult) -> None:
+        if result.channel.startswith(PREFIX):
+            return
+        # Never an older picture after a newer one.
+        if result.sequence < self._shown.get(result.channel, 0):
+            return
+        self._shown[result.channel] = result.sequence
+        if result.channel != CANVAS:
+            self.preview_rendered.emit(result)
+            return
+        picture = self._asked.get(result.sequence)
+        self._asked = {k: v for k, v in self._asked.items() if k >= result.sequence}
+        if result.images is not None:
+            self.last_images, self.rendered_picture = result.images, picture
+            self.last_frame_ms = result.total_ms
+            if result.final and picture is not None and not self._dragging():
+                self._thumbnails.put(picture, np.array(result.images[0]))
+        self.canvas_rendered.emit(result)
+
+    def _dragging(self) -> bool:
+        """Whether a newer picture of the canvas is still to come."""
+        return bool(self._asked) and max(self._asked) > self._shown.get(CANVAS, 0)
+
+    # Jobs and messages.
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The running jobs, the oldest first."""
+        return self._tracker.jobs
+
+    def cancel(self, job: Job | None = None) -> None:
+        """Ask a job, or the newest one, to end."""
+        self._tracker.cancel(job)
+
+    def _job_failed(self, _job: Job, failure: Failure) -> None:
+        self.failed.emit(failure.message, failure.details)
+
+    def report(self, error: LatentLabError) -> None:
+        """Show an error."""
+        self.failed.emit(error.message, error.details)
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Show a ``LatentLabError`` of the body instead of raising it."""
+        try:
+            yield
+        except LatentLabError as error:
+            self.report(error)
+
+
+def _size(picture: Picture | None) -> tuple[int, tuple[str, ...]]:
+    """Return what tells whether rows mean the same images."""
+    if picture is None:
+        return 0, ()
+    return len(picture.seeds), tuple(sorted(picture.stored.values()))

@@ -1,0 +1,135 @@
+"""Changes of pictures and documents as pure functions. No Qt here."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+from latentlab.core.document import Document, Picture, TrayItem
+from latentlab.core.errors import LatentLabError
+from latentlab.core.modelfile import ModelHeader
+from latentlab.core.noise import MAX_SEED
+from latentlab.core.spec import ModelSpec
+from latentlab.core.store import ArrayStore
+
+FIRST_COUNT = 25
+"""Images of the grid that a freshly opened model shows."""
+
+
+def picture_key(picture: Picture) -> str:
+    """Return a short key that is the same for pictures with the same images."""
+    plain = picture.model_copy(update={"name": "", "photo_path": None})
+    return hashlib.sha256(plain.model_dump_json().encode()).hexdigest()[:24]
+
+
+def seed_run(first: int, count: int) -> tuple[int, ...]:
+    """Return ``count`` seeds in a row, kept inside the range of seeds."""
+    first = min(max(0, first), MAX_SEED - count + 1)
+    return tuple(range(first, first + count))
+
+
+def first_picture(spec: ModelSpec, model: str, count: int = FIRST_COUNT) -> Picture | None:
+    """Return the grid that a freshly opened model shows; ``None`` when it cannot sample."""
+    if "sample" not in spec.capabilities:
+        return None
+    return Picture(
+        model=model,
+        fingerprint=spec.fingerprint,
+        space=spec.spaces[0].name,
+        seeds=seed_run(0, count),
+    )
+
+
+def batch_of(picture: Picture, store: ArrayStore) -> int:
+    """Return the number of images of a picture."""
+    if picture.stored:
+        return len(store.get(next(iter(picture.stored.values()))))
+    return len(picture.seeds)
+
+
+def row_picture(picture: Picture, row: int, store: ArrayStore) -> Picture:
+    """Return the picture of one image of a grid; its latents are put into the store.
+
+    Raises:
+        LatentLabError: there is no such image.
+    """
+    count = batch_of(picture, store)
+    if not 0 <= row < count:
+        raise LatentLabError(f"There is no image {row + 1}: this picture has {count}.")
+    if count == 1:
+        return picture
+    if picture.seeds:
+        return picture.model_copy(update={"seeds": (picture.seeds[row],)})
+    stored = {
+        name: store.put(store.get(key)[row : row + 1]) for name, key in picture.stored.items()
+    }
+    return picture.model_copy(update={"stored": stored, "photo": None, "photo_path": None})
+
+
+def sampled(
+    picture: Picture,
+    count: int,
+    *,
+    seed: int | None = None,
+    new_count: int | None = None,
+    temperature: float | None = None,
+) -> Picture:
+    """Return prior samples in place of what the picture shows, its edits kept.
+
+    Args:
+        picture: what is changed.
+        count: its number of images.
+        seed: of the first image.
+        new_count: number of images.
+        temperature: factor on the prior's standard deviation.
+    """
+    amount = min(max(1, count if new_count is None else new_count), 1024)
+    first = seed if seed is not None else (picture.seeds[0] if picture.seeds else 0)
+    return picture.model_copy(
+        update={
+            "seeds": seed_run(first, amount),
+            "stored": {},
+            "photo": None,
+            "photo_path": None,
+            "name": "",
+            "temperature": picture.temperature if temperature is None else temperature,
+        }
+    )
+
+
+def without_edits(picture: Picture, names: list[str] | None) -> Picture:
+    """Return the picture with some sliders, or all, at 0."""
+    left = {} if names is None else {k: v for k, v in picture.edits.items() if k not in names}
+    return picture.model_copy(update={"edits": left})
+
+
+def kept(document: Document, picture: Picture) -> Document:
+    """Return the document with one more picture in the tray."""
+    item = TrayItem(id=uuid.uuid4().hex, picture=picture)
+    return document.model_copy(update={"tray": (*document.tray, item)})
+
+
+def changed_tray(document: Document, ids: list[str], **update: object) -> Document:
+    """Return the document with ``name`` or ``group`` of some tray items changed."""
+    tray = []
+    for item in document.tray:
+        if item.id in ids and "name" in update:
+            picture = item.picture.model_copy(update={"name": update["name"]})
+            item = item.model_copy(update={"picture": picture})
+        if item.id in ids and "group" in update:
+            item = item.model_copy(update={"group": update["group"]})
+        tray.append(item)
+    return document.model_copy(update={"tray": tuple(tray)})
+
+
+def moved_in_tray(document: Document, item_id: str, index: int) -> Document:
+    """Return the document with one tray item at another place."""
+    moving = [item for item in document.tray if item.id == item_id]
+    rest = [item for item in document.tray if item.id != item_id]
+    return document.model_copy(update={"tray": (*rest[:index], *moving, *rest[index:])})
+
+
+def missing_capabilities(needs: tuple[str, ...], header: ModelHeader | None) -> list[str]:
+    """Return what a panel needs and the model cannot do; everything without a model."""
+    have = header.spec.capabilities if header else ()
+    return [need for need in needs if need not in have]

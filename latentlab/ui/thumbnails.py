@@ -1,0 +1,87 @@
+"""Small images of pictures, made once by the worker and kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from latentlab.core.document import Picture
+from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Latents
+from latentlab.core.requests import PreviewRequest, PreviewResult
+from latentlab.core.store import ArrayStore
+from latentlab.ui.bridge import Bridge
+from latentlab.ui.edits import picture_key, row_picture
+
+PREFIX = "thumb:"
+MAX_BYTES = 64 * 2**20
+
+
+class Thumbnails(QObject):
+    """The first image of each picture, by what it shows.
+
+    Args:
+        bridge: to the worker.
+        store: the arrays of the pictures.
+    """
+
+    arrived = Signal(str, object)
+
+    def __init__(self, bridge: Bridge, store: ArrayStore, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._bridge = bridge
+        self._store = store
+        self._images: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+        self._bytes = 0
+        self._asked: set[str] = set()
+        bridge.preview_arrived.connect(self._take)
+
+    def get(self, picture: Picture) -> NDArray[np.uint8] | None:
+        """Return uint8 ``(H, W, C)``, or ask for it: ``arrived`` tells the key and the image."""
+        key = picture_key(picture)
+        image = self._images.get(key)
+        if image is None and key not in self._asked:
+            self._ask(key, picture)
+        elif image is not None:
+            self._images.move_to_end(key)
+        return image
+
+    def put(self, picture: Picture, image: NDArray[np.uint8]) -> None:
+        """Keep an image that was made for another reason."""
+        self._keep(picture_key(picture), image)
+
+    def forget_requests(self) -> None:
+        """Ask again for what is missing: the worker started anew."""
+        self._asked.clear()
+
+    def _ask(self, key: str, picture: Picture) -> None:
+        try:
+            one = row_picture(picture, 0, self._store)
+            stored: Latents | None = self._store.latents(one)
+        except LatentLabError:
+            return
+        self._asked.add(key)
+        self._bridge.preview(PreviewRequest(PREFIX + key, 1, one, stored))
+
+    def _keep(self, key: str, image: NDArray[np.uint8]) -> None:
+        known = self._images.pop(key, None)
+        self._bytes -= 0 if known is None else known.nbytes
+        image = np.ascontiguousarray(image)
+        self._images[key] = image
+        self._bytes += image.nbytes
+        while self._bytes > MAX_BYTES and len(self._images) > 1:
+            _, old = self._images.popitem(last=False)
+            self._bytes -= old.nbytes
+        self.arrived.emit(key, image)
+
+    def _take(self, result: PreviewResult) -> None:
+        if not result.channel.startswith(PREFIX):
+            return
+        key = result.channel.removeprefix(PREFIX)
+        if result.final:
+            self._asked.discard(key)
+        if result.images is not None:
+            self._keep(key, np.array(result.images[0]))
