@@ -29,8 +29,8 @@ def panel(controller, qtbot):
     panel = AttributesPanel(controller)
     qtbot.addWidget(panel)
     panel.resize(420, 300)
-    panel.show()
-    qtbot.waitExposed(panel)
+    with qtbot.waitExposed(panel):
+        panel.show()
     return panel
 
 

@@ -51,8 +51,8 @@ def canvas(controller, qtbot):
     panel = CanvasPanel(controller)
     qtbot.addWidget(panel)
     panel.resize(640, 480)
-    panel.show()
-    qtbot.waitExposed(panel)
+    with qtbot.waitExposed(panel):
+        panel.show()
     controller.render_canvas()
     return panel
 
@@ -323,7 +323,7 @@ def test_details_give_norm_and_log_density(controller, canvas, qtbot, bridge):
     norm = np.linalg.norm(z)
     density = -0.5 * (z**2).sum() - 0.5 * DEPTH * math.log(2 * math.pi)
     text = details.text()
-    assert f"{norm:.3g}, of a typical sample √D = {math.sqrt(DEPTH):.3g}" in text
+    assert f"{norm:.3g}; a typical sample has √D = {math.sqrt(DEPTH):.3g}" in text
     assert f"{density:.1f} nats" in text
     assert "smiling +1.00 σ" in text
     assert gaussian_log_density(0, 2) == pytest.approx(-math.log(2 * math.pi))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QWidget
 
+from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSpinBox
+from latentlab.ui.widgets.seed_box import SeedBox
 from latentlab.ui.widgets.sigma_slider import BURST_MS, SigmaBox, SigmaSlider
 from tests.ui.stage import pixels, turn_wheel
 
@@ -28,8 +32,8 @@ def slider(qtbot):
     slider = SigmaSlider()
     qtbot.addWidget(slider)
     slider.resize(216, 28)
-    slider.show()
-    qtbot.waitExposed(slider)
+    with qtbot.waitExposed(slider):
+        slider.show()
     return slider
 
 
@@ -150,8 +154,8 @@ def test_the_picture_shows_the_value(slider):
 def box(qtbot):
     box = SigmaBox()
     qtbot.addWidget(box)
-    box.show()
-    qtbot.waitExposed(box)
+    with qtbot.waitExposed(box):
+        box.show()
     box.setFocus()
     return box
 
@@ -189,3 +193,24 @@ def test_box_follows_silently(box):
     box.set_sigma(1.5)
     assert log.values == []
     assert box.value() == 1.5
+
+
+@pytest.mark.parametrize("make", [SigmaBox, SeedBox, QuietSpinBox, QuietDoubleSpinBox])
+def test_one_letter_shortcuts_work_while_a_number_has_the_focus(qtbot, make):
+    window = QWidget()
+    qtbot.addWidget(window)
+    box = make(window)
+    pressed = []
+    for key in ("K", "[", "Space"):
+        shortcut = QShortcut(QKeySequence(key), window)
+        shortcut.activated.connect(lambda key=key: pressed.append(key))
+    with qtbot.waitActive(window):
+        window.show()
+    box.setFocus()
+    for key in (Qt.Key.Key_K, Qt.Key.Key_BracketLeft, Qt.Key.Key_Space):
+        qtbot.keyClick(box, key)
+    assert pressed == ["K", "[", "Space"]
+    box.selectAll()
+    qtbot.keyClicks(box, "7")
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert box.text().startswith("7")

@@ -34,8 +34,8 @@ def tray(controller, qtbot):
     panel = TrayPanel(controller)
     qtbot.addWidget(panel)
     panel.resize(700, 120)
-    panel.show()
-    qtbot.waitExposed(panel)
+    with qtbot.waitExposed(panel):
+        panel.show()
     return panel
 
 

@@ -83,6 +83,8 @@ class TrayView(QListView):
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
         self.setDropIndicatorShown(False)
         self._mark: int | None = None
+        # One surface with the panel: no box in a box.
+        self.viewport().setAutoFillBackground(False)
 
     def place_at(self, position: QPoint) -> int:
         """Return the place in the row where something dropped at a position goes."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QDoubleSpinBox,
     QFormLayout,
     QMenu,
     QScrollArea,
@@ -14,6 +13,8 @@ from PySide6.QtWidgets import (
     QWidget,
     QWidgetAction,
 )
+
+from latentlab.ui.widgets.quiet import QuietDoubleSpinBox
 
 _REACH = 10.0
 
@@ -33,7 +34,7 @@ class ConditionButton(QToolButton):
         self.setAccessibleName("Condition")
         self.setToolTip("The attributes that the model is asked for, beside the latent")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self._boxes: dict[str, QDoubleSpinBox] = {}
+        self._boxes: dict[str, QuietDoubleSpinBox] = {}
         self._following = False
         self.setMenu(QMenu(self))
 
@@ -45,10 +46,9 @@ class ConditionButton(QToolButton):
         form_widget = QWidget()
         form = QFormLayout(form_widget)
         for name in names:
-            box = QDoubleSpinBox()
+            box = QuietDoubleSpinBox()
             box.setRange(-_REACH, _REACH)
             box.setSingleStep(0.1)
-            box.setKeyboardTracking(False)
             box.setAccessibleName(name.replace("_", " "))
             box.valueChanged.connect(lambda value, name=name: self._changed(name, value))
             self._boxes[name] = box

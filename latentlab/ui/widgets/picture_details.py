@@ -40,7 +40,7 @@ def latent_facts(latents: Latents, space: LatentSpace | None) -> list[tuple[str,
         return []
     norm, size = float(np.linalg.norm(flat)), flat.size
     facts = [
-        ("Norm |z|", f"{norm:.3g}, of a typical sample √D = {math.sqrt(size):.3g} (D = {size})")
+        ("Norm |z|", f"{norm:.3g}; a typical sample has √D = {math.sqrt(size):.3g} (D = {size})")
     ]
     if space is not None and all(part.kind == "gaussian" for part in space.parts):
         density = gaussian_log_density(norm, size)
@@ -49,7 +49,7 @@ def latent_facts(latents: Latents, space: LatentSpace | None) -> list[tuple[str,
         facts.append(
             (
                 "Prior log-density",
-                f"{density:.1f} nats, of a typical sample {typical:.1f} ± {spread:.1f} nats",
+                f"{density:.1f} nats; a typical sample has {typical:.1f} ± {spread:.1f} nats",
             )
         )
     return facts

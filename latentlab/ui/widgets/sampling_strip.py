@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from itertools import count
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
-    QSlider,
-    QSpinBox,
     QToolButton,
     QWidget,
 )
@@ -22,42 +18,13 @@ from latentlab.core.spec import ModelSpec
 from latentlab.ui.edits import batch_of
 from latentlab.ui.widgets.condition_button import ConditionButton
 from latentlab.ui.widgets.flow_layout import FlowLayout
+from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSlider, QuietSpinBox
 from latentlab.ui.widgets.seed_box import SeedBox
 from latentlab.ui.widgets.sigma_slider import EditBurst
 
 MAX_COUNT = 64
 MAX_TEMPERATURE = 1.5
 _STEPS = 100
-
-
-class _QuietSlider(QSlider):
-    """A slider that the wheel moves only with the focus."""
-
-    def wheelEvent(self, event) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-
-class _QuietSpin(QSpinBox):
-    """A number box that the wheel moves only with the focus."""
-
-    def wheelEvent(self, event) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-
-class _QuietDouble(QDoubleSpinBox):
-    """A number box that the wheel moves only with the focus."""
-
-    def wheelEvent(self, event) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 def _group(*widgets: QWidget) -> QWidget:
@@ -141,10 +108,8 @@ class SamplingStrip(QWidget):
         return _group(caption, self.seed, self.previous, self.next, self.reroll)
 
     def _build_count(self) -> QWidget:
-        self.count = _QuietSpin()
-        self.count.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.count = QuietSpinBox()
         self.count.setRange(1, MAX_COUNT)
-        self.count.setKeyboardTracking(False)
         self.count.setAccessibleName("Number of images")
         self.count.setToolTip(f"How many images: 1 to {MAX_COUNT}, with seeds in a row")
         self.count.valueChanged.connect(lambda value: self._set("count", count=value))
@@ -155,18 +120,15 @@ class SamplingStrip(QWidget):
             "Temperature: factor on the prior's standard deviation. 1 samples the prior itself; "
             "below 1 images are more usual, above 1 more unusual."
         )
-        self.temperature = _QuietSlider(Qt.Orientation.Horizontal)
-        self.temperature.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.temperature = QuietSlider()
         self.temperature.setRange(0, round(MAX_TEMPERATURE * _STEPS))
         self.temperature.setSingleStep(5)
         self.temperature.setPageStep(25)
         self.temperature.setFixedWidth(64)
         self.temperature.setAccessibleName("Temperature")
-        self.temperature_box = _QuietDouble()
-        self.temperature_box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.temperature_box = QuietDoubleSpinBox()
         self.temperature_box.setRange(0, 10)
         self.temperature_box.setSingleStep(0.05)
-        self.temperature_box.setKeyboardTracking(False)
         self.temperature_box.setAccessibleName("Temperature, as a number")
         self.temperature.setValue(_STEPS)
         self.temperature_box.setValue(1)

@@ -7,6 +7,7 @@ from PySide6.QtGui import QValidator, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QWidget
 
 from latentlab.core.noise import MAX_SEED
+from latentlab.ui.widgets.quiet import leave_letters
 from latentlab.ui.widgets.sigma_slider import WheelSteps
 
 
@@ -22,6 +23,7 @@ class SeedBox(QAbstractSpinBox):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        leave_letters(self)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._value = 0
         self._wheel = WheelSteps()

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QDoubleSpinBox, QSizePolicy, QSlider, QWidget
 
 from latentlab.ui.widgets.colours import faint
+from latentlab.ui.widgets.quiet import leave_letters
 
 REACH = 4.0
 """The slider goes from -REACH to +REACH sigma."""
@@ -306,6 +307,7 @@ class SigmaBox(QDoubleSpinBox):
         self.setSingleStep(0.1)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        leave_letters(self)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._following = False
         self._size = 0.1
