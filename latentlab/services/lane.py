@@ -269,20 +269,24 @@ def _lane_main(connection: Connection, memory_limit: int | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lower_priority(_NICENESS)
     wait_politely()
-    message = receive(connection)
+    try:
+        message = receive(connection)
+    except (EOFError, OSError):
+        return
     watcher = threading.Thread(target=_watch, args=(connection,), daemon=True)
     watcher.start()
     sending = threading.Lock()
 
     def put(kind: str, value: Any) -> None:
-        with sending:
-            send(connection, (kind,), 0, value)
+        try:
+            with sending:
+                send(connection, (kind,), 0, value)
+        except OSError:
+            _leave()
 
     result = _do(message, memory_limit, put)
     try:
         put("result", result)
-    except OSError:
-        os._exit(0)
     except Exception as error:
         put("result", LaneResult(failure=describe_failure(error, "Sending the result")))
 
@@ -311,6 +315,11 @@ def _watch(connection: Connection) -> None:
     """End this process, and what it started, when the one that asked is gone."""
     with contextlib.suppress(EOFError, OSError):
         connection.recv_bytes()
+    _leave()
+
+
+def _leave() -> None:
+    """End this process and all that it started: nobody waits for it any more."""
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             child.kill()
