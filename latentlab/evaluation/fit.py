@@ -8,9 +8,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +28,7 @@ from latentlab.evaluation.measure import Progress, paired_changes, prior_seeds
 from latentlab.latent.directions import (
     Method,
     calibrate,
-    cross_validated,
-    find_vector,
+    fit_vector,
     flatten,
     make_direction,
     unit,
@@ -45,10 +43,20 @@ FitMethod = Literal[
 """``calibrated`` is joint regression, corrected by the effects that the probe measures."""
 
 CHUNK = 64
+LANE_INTERVAL = 0.01
+"""Seconds between two looks at a fit in another process."""
 CALIBRATION_SEED = 900_001
 """Set of prior samples for calibration; no measurement uses it."""
 CALIBRATION_SAMPLES = 256
 CALIBRATION_AMOUNT = 2.0
+
+
+class Lane(Protocol):
+    """A process that takes work which cannot yield; see ``latentlab.services.lane``."""
+
+    def run(self, target: str, **arguments: Any) -> Generator[Any, None, Any]:
+        """Call ``module:function`` there; yield while waiting, return its value."""
+        ...
 
 
 def encode_images(
@@ -81,23 +89,6 @@ def encode_images(
     return Latents(space.name, {name: np.concatenate(parts) for name, parts in found.items()})
 
 
-def fit_vector(
-    latents: Float, labels: Array, method: Method, binary: bool
-) -> tuple[Float, Interval]:
-    """Return a unit vector and how well it tells the label: the task of the CPU process lane.
-
-    Args:
-        latents: ``(N, D)``.
-        labels: as in ``directions.find_vector``.
-        method: as in ``directions.find_vector``.
-        binary: what the label is.
-    """
-    return (
-        find_vector(latents, labels, method),
-        cross_validated(latents, labels, method, binary=binary),
-    )
-
-
 def _evidence(found: Interval, binary: bool) -> dict[str, Any]:
     return {
         "auc" if binary else "correlation": found.value,
@@ -107,23 +98,40 @@ def _evidence(found: Interval, binary: bool) -> dict[str, Any]:
     }
 
 
+def _in_lane(
+    lane: Lane, task: Mapping[str, Any], waiting: Progress
+) -> Generator[Progress, None, tuple[Float, Interval]]:
+    """Run one fit in the lane, with ``waiting`` as progress until it is done."""
+    work = lane.run("latentlab.latent.directions:fit_in_lane", **task)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            found: tuple[Float, Interval] = end.value
+            return found
+        time.sleep(LANE_INTERVAL)
+        yield waiting
+
+
 def _separate_vectors(
-    latents: Float, columns: Sequence[Factor], method: Method, lane: Executor | None
+    latents: Float, columns: Sequence[Factor], method: Method, lane: Lane | None
 ) -> Generator[Progress, None, tuple[dict[str, Float], dict[str, Interval]]]:
     """Fit each factor by itself, on the rows where it is seen."""
     vectors, evidence = {}, {}
     for i, factor in enumerate(columns):
         kind = method if factor.binary or method == "mean difference" else "regression"
-        rows = factor.seen
-        task = (latents[rows], factor.values[rows], kind, factor.binary)
+        task: dict[str, Any] = {
+            "latents": latents[factor.seen],
+            "labels": factor.values[factor.seen],
+            "method": kind,
+            "binary": factor.binary,
+        }
         if lane is None:
-            vectors[factor.name], evidence[factor.name] = fit_vector(*task)
+            found = fit_vector(**task)
         else:
-            waiting = lane.submit(fit_vector, *task)
-            while not waiting.done():
-                time.sleep(0.02)
-                yield i, len(columns), f"fitting {factor.name}"
-            vectors[factor.name], evidence[factor.name] = waiting.result()
+            waiting = (i, len(columns), f"fitting {factor.name}")
+            found = yield from _in_lane(lane, task, waiting)
+        vectors[factor.name], evidence[factor.name] = found
         yield i + 1, len(columns), f"fitting {factor.name}"
     return vectors, evidence
 
@@ -197,7 +205,7 @@ def fit_directions(
     names: Sequence[str] | None = None,
     groups: Mapping[str, str] | None = None,
     probe: Probe | None = None,
-    lane: Executor | None = None,
+    lane: Lane | None = None,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the directions of a data set's labels; yield progress, then directions by name.
 
@@ -262,7 +270,7 @@ def fit_portraits_directions(
     held_out: int = 5000,
     seed: int = 21,
     method: FitMethod = "calibrated",
-    lane: Executor | None = None,
+    lane: Lane | None = None,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the edits of a model of portraits on fresh labelled renders.
 

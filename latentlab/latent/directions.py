@@ -223,6 +223,26 @@ def cross_validated(
     return auc_interval(single, scores) if binary else correlation_interval(single, scores)
 
 
+def fit_vector(
+    latents: Array, labels: Array, method: Method, binary: bool
+) -> tuple[Float, Interval]:
+    """Return ``find_vector`` and ``cross_validated`` of one label."""
+    vector = find_vector(latents, labels, method)
+    return vector, cross_validated(latents, labels, method, binary=binary)
+
+
+def fit_in_lane(
+    report: Callable[[int, int, str], None],
+    latents: Array,
+    labels: Array,
+    method: Method,
+    binary: bool,
+) -> tuple[Float, Interval]:
+    """Do ``fit_vector`` as work of the CPU process lane."""
+    report(0, 1, method)
+    return fit_vector(latents, labels, method, binary)
+
+
 def make_direction(
     name: str,
     space: LatentSpace,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from latentlab.data.base import ArrayDataset, LabelColumn
 from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES, hidden_by
 from latentlab.evaluation import fit, measure
 from latentlab.latent.metrics import frechet_distance
+from latentlab.services.lane import CpuLane
 
 DIM, SIZE = 12, 16
 PIXELS = 3 * SIZE * SIZE
@@ -209,11 +209,21 @@ def test_directions_say_where_they_come_from() -> None:
 
 
 @pytest.mark.parametrize("method", ["logistic", "linear svm"])
-def test_classifiers_run_in_the_lane(method: fit.FitMethod) -> None:
-    with ThreadPoolExecutor(1) as lane:
-        found = _fit(3, method=method, names=["on", "value"], lane=lane)
+def test_classifiers_find_directions(method: fit.FitMethod) -> None:
+    found = _fit(3, method=method, names=["on", "value"])
     assert found["on"].provenance["auc"] > 0.9
     assert found["on"].method == method
+
+
+def test_a_fit_in_the_process_lane_gives_the_same_direction() -> None:
+    lane = CpuLane()
+    try:
+        found = _fit(3, method="linear svm", names=["on"], lane=lane)
+    finally:
+        lane.stop()
+    here = _fit(3, method="linear svm", names=["on"])
+    np.testing.assert_allclose(found["on"].vector["z"], here["on"].vector["z"], rtol=1e-6)
+    assert found["on"].provenance["auc"] == here["on"].provenance["auc"]
 
 
 def test_calibration_makes_the_measured_effect_pure() -> None:
