@@ -32,6 +32,7 @@ from latentlab.core.requests import Failure
 from latentlab.services.failures import describe_exit, describe_failure
 from latentlab.services.priority import lower_priority, wait_politely
 from latentlab.services.scheduler import PROGRESS_INTERVAL
+from latentlab.services.spawn import start_process
 from latentlab.services.targets import load_target
 from latentlab.services.worker_protocol import Message, receive, send
 
@@ -126,7 +127,7 @@ class LaneTask:
             with child, self._lock:
                 if self._cancelled:
                     return LaneResult(cancelled=True)
-                process.start()
+                start_process(process)
                 self._process = process
             try:
                 result = self._talk(connection)

@@ -24,6 +24,7 @@ from latentlab.core.requests import (
     PreviewResult,
 )
 from latentlab.services.failures import describe_exit, describe_failure
+from latentlab.services.spawn import start_process
 from latentlab.services.worker_process import worker_main
 from latentlab.services.worker_protocol import (
     Event,
@@ -72,7 +73,7 @@ class _Link:
         self.process = context.Process(
             target=worker_main, args=(child, settings), name="latentlab-worker"
         )
-        self.process.start()
+        start_process(self.process)
         child.close()
         self._sender = threading.Thread(target=self._write, name="latentlab-sender", daemon=True)
         self._reader = threading.Thread(target=self._read, name="latentlab-events", daemon=True)

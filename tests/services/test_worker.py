@@ -329,6 +329,21 @@ def test_nothing_outlives_the_asker(tmp_path: Path, end: str) -> None:
     assert [gone(pid) for pid in pids] == [True] * 3
 
 
+def test_a_script_is_not_run_again_by_the_worker(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("print('script')" + START.replace("print(client.pid)", "client.stop()"))
+    path = tmp_path / "pids"
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["script"]), done.stderr
+
+
 REAL = """
 import queue, sys
 from pathlib import Path
