@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from latentlab.services.bench.registry import run
+from latentlab.services.bench.registry import BENCHMARKS
+from latentlab.services.bench.slider_flood import measure, run
+from latentlab.services.targets import load_target
 
 pytestmark = pytest.mark.gui
 
@@ -14,7 +16,10 @@ pytestmark = pytest.mark.gui
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
     pytest.importorskip("PySide6", reason="the flood has a window")
-    return run(["slider_flood"])["slider_flood"]
+    reports: list[tuple[int, int, str]] = []
+    figures = measure(lambda *report: reports.append(report))
+    assert [report[:2] for report in reports] == [(0, 1), (1, 1)]
+    return figures
 
 
 def test_every_event_was_asked_for_and_most_were_coalesced(figures: dict[str, Any]) -> None:
@@ -41,6 +46,7 @@ def test_the_last_frame_is_there_within_two_forwards_of_release(figures: dict[st
 
 
 def test_the_report_has_the_contract_names(figures: dict[str, Any]) -> None:
+    assert load_target(BENCHMARKS["slider_flood"]) is run
     names = {"heartbeat_p99_ms", "heartbeat_max_ms", "settle_forwards", "frames_shown"}
     assert names <= set(figures)
     # A heart that hardly beat would have seen nothing.

@@ -21,12 +21,19 @@ _SECONDS = 300
 
 
 def run(on_progress: Callable[[int, int, str], None]) -> dict[str, Any]:
+    """Return the figures of one flood: those of ``measure`` without the long list."""
+    figures = measure(on_progress)
+    del figures["sequences"]
+    return figures
+
+
+def measure(on_progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     """Return the figures of one flood; times in milliseconds.
 
     ``heartbeat_p99_ms`` and ``heartbeat_max_ms`` are gaps of a 4 ms timer on the window's thread.
     ``settle_forwards`` counts the forward passes that ended after the slider was let go, until the
     frame of its last value was there. ``frames_shown`` counts the different frames of the drag that
-    were painted. ``forward_ms`` is the mean.
+    were painted. ``forward_ms`` is the mean. ``sequences`` are those of the frames that arrived.
 
     Raises:
         LatentLabError: there is no Qt here, or the window did not come to its end.
