@@ -16,6 +16,7 @@ from torch import Tensor
 from latentlab.backends.base import EncodeUpdate, LogProb, Parts
 from latentlab.backends.nn.likelihoods import (
     gaussian_kl,
+    gaussian_kl_to,
     location,
     log_mass,
     normal_log_density,
@@ -116,6 +117,15 @@ class VaeBackend:
         self.network = network or VaeNetwork(config)
         self.network.eval().requires_grad_(False)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._whiten = self._inverse_basis() if config.has_fitted_prior else None
+
+    def _inverse_basis(self) -> Tensor:
+        inverse, info = torch.linalg.inv_ex(self.network.prior_basis.double())
+        if int(info) or not bool(torch.isfinite(inverse).all()):
+            raise LatentLabError(
+                f"The prior of '{self.spec.id}' is degenerate: train or download the model again."
+            )
+        return inverse.float()
 
     @classmethod
     def parse_config(cls, values: Mapping[str, Any]) -> VaeConfig:
@@ -135,19 +145,33 @@ class VaeBackend:
     def to(self, device: torch.device) -> None:
         """Move the weights."""
         self.network.to(device)
+        if self._whiten is not None:
+            self._whiten = self._whiten.to(device)
+
+    def _to_network(self, z: Tensor) -> Tensor:
+        """Return latents in the network's own axes."""
+        if self._whiten is None:
+            return z
+        return self.network.prior_mean + z @ self.network.prior_basis.T
+
+    def _from_network(self, z: Tensor) -> Tensor:
+        """Return what the network encoded in the axes of the prior."""
+        return z if self._whiten is None else (z - self.network.prior_mean) @ self._whiten.T
+
+    def _kl(self, mean: Tensor, logvar: Tensor) -> Tensor:
+        if self._whiten is None:
+            return gaussian_kl(mean, logvar).sum(1)
+        return gaussian_kl_to(mean, logvar, self.network.prior_mean, self._whiten)
 
     def _condition(self, condition: Condition | None, batch: int) -> Tensor | None:
         vector = condition_vector(self.config, condition, batch)
         return None if vector is None else vector.to(self.device)
 
     def sample_prior(self, space: str, seeds: Sequence[int], temperature: float = 1.0) -> Parts:
-        """Draw z ``(len(seeds), D)``: N(0, temperature^2), or the fitted codes' Gaussian."""
+        """Draw z ``(len(seeds), D)`` from N(0, temperature^2)."""
         self.spec.space(space)
         draws = torch.from_numpy(noise_rows(seeds, "prior.z", (self.config.latent_dim,)))
-        draws = draws.to(self.device) * temperature
-        if self.config.variant == "autoencoder":
-            draws = self.network.code_mean + draws @ self.network.code_cholesky.T
-        return {"z": draws}
+        return {"z": draws.to(self.device) * temperature}
 
     @torch.inference_mode()
     def decode(
@@ -163,7 +187,7 @@ class VaeBackend:
         if options:
             raise LatentLabError(f"A VAE has no decoding option '{next(iter(options))}'.")
         z = latents["z"].to(self.device, torch.float32)
-        raw = self.network.decode(z, self._condition(condition, len(z)))
+        raw = self.network.decode(self._to_network(z), self._condition(condition, len(z)))
         return location(raw, self.config.likelihood)
 
     @torch.inference_mode()
@@ -188,7 +212,8 @@ class VaeBackend:
             z = mean + torch.stack([*map(torch.from_numpy, draws)]).to(mean) * (0.5 * logvar).exp()
         reconstruction = location(self.network.decode(z, vector), self.config.likelihood)
         residual = (reconstruction - images).square().flatten(1).mean(1)
-        yield EncodeUpdate(1, 1, {"z": z}, condition, reconstruction, residual)
+        latents = {"z": self._from_network(z)}
+        yield EncodeUpdate(1, 1, latents, condition, reconstruction, residual)
 
     @torch.inference_mode()
     def elbo(
@@ -205,7 +230,7 @@ class VaeBackend:
         z = mean + draw * torch.exp(0.5 * logvar)
         raw = self.network.decode(z, vector)
         nats = log_mass(images, raw, self.network.log_scale, self.config.likelihood)
-        return nats, gaussian_kl(mean, logvar).sum(1)
+        return nats, self._kl(mean, logvar)
 
     @torch.inference_mode()
     def log_prob(
@@ -245,5 +270,13 @@ class VaeBackend:
             raw = self.network.decode(z, self._condition(condition, len(z)))
             target = image.expand(len(z), -1, -1, -1)
             likelihood = log_mass(target, raw, self.network.log_scale, self.config.likelihood)
-            found.append(likelihood + normal_log_density(z) - normal_log_density(z, mean, logvar))
+            prior = self._prior_log_density(z)
+            found.append(likelihood + prior - normal_log_density(z, mean, logvar))
         return torch.cat(found)
+
+    def _prior_log_density(self, z: Tensor) -> Tensor:
+        """Return the log-density of the prior at ``z`` ``(B, D)`` in the network's own axes."""
+        density = normal_log_density(self._from_network(z))
+        if self._whiten is None:
+            return density
+        return density + torch.linalg.slogdet(self._whiten).logabsdet

@@ -33,6 +33,10 @@ def small_vae(**changes: Any) -> VaeBackend:
     network = VaeNetwork(config)
     randomise(network)
     network.log_scale.data.fill_(-1.5)
+    if config.has_fitted_prior:
+        generator = torch.Generator().manual_seed(2)
+        mixing = 0.2 * torch.randn(network.prior_basis.shape, generator=generator)
+        network.prior_basis.copy_(torch.eye(len(mixing)) + mixing)
     return VaeBackend(config, vae_spec(config, id="small-vae"), network)
 
 
@@ -42,6 +46,7 @@ BACKENDS: dict[str, Callable[[], Any]] = {
     "vae-bernoulli-64": lambda: small_vae(likelihood="bernoulli", image_size=64, convolutions=2),
     "vae-class": lambda: small_vae(class_names=("cat", "dog", "fox")),
     "vae-attributes": lambda: small_vae(attribute_names=("smiling", "age")),
+    "vae-fitted": lambda: small_vae(prior="fitted"),
     "autoencoder": lambda: small_vae(variant="autoencoder"),
     "vae-256": lambda: small_vae(image_size=256, width=4),
 }

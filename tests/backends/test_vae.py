@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.distributions import MultivariateNormal, kl_divergence
 
 from latentlab.backends.checkpoint import backend_from, state_arrays
-from latentlab.backends.nn.likelihoods import density, gaussian_kl, log_mass, normal_log_density
+from latentlab.backends.nn.likelihoods import (
+    density,
+    gaussian_kl,
+    gaussian_kl_to,
+    log_mass,
+    normal_log_density,
+)
 from latentlab.backends.nn.vae import SIZES, VaeConfig, VaeNetwork
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader, StoredModel, fingerprint
@@ -32,6 +39,30 @@ def test_kl_equals_monte_carlo() -> None:
     ratio = normal_log_density(z, mean, logvar) - normal_log_density(z)
     error = ratio.std() / math.sqrt(len(z))
     assert abs(gaussian_kl(mean, logvar).sum() - ratio.mean()) < 4 * error
+
+
+def test_kl_to_a_fitted_prior_equals_torch_distributions() -> None:
+    generator = torch.Generator().manual_seed(3)
+    mean, logvar = torch.randn((2, 5, 4), dtype=torch.float64, generator=generator)
+    basis = torch.eye(4).double() + 0.3 * torch.randn((4, 4), generator=generator).double()
+    centre = torch.randn(4, dtype=torch.float64, generator=generator)
+    posterior = MultivariateNormal(mean, torch.diag_embed(logvar.exp()))
+    expected = kl_divergence(posterior, MultivariateNormal(centre, basis @ basis.T))
+    found = gaussian_kl_to(mean, logvar, centre, torch.linalg.inv(basis))
+    torch.testing.assert_close(found, expected)
+    plain = gaussian_kl_to(mean, logvar, torch.zeros(4).double(), torch.eye(4).double())
+    torch.testing.assert_close(plain, gaussian_kl(mean, logvar).sum(1))
+
+
+def test_a_fitted_prior_changes_axes_and_nothing_else() -> None:
+    fitted, plain = small_vae(prior="fitted"), small_vae()
+    fitted.network.load_state_dict(plain.network.state_dict(), strict=False)
+    images = torch.rand(3, 3, 32, 32) * 2 - 1
+    white, own = (list(b.encode(images))[-1] for b in (fitted, plain))
+    torch.testing.assert_close(white.reconstruction, own.reconstruction)
+    raw = fitted.network.prior_mean + white.latents["z"] @ fitted.network.prior_basis.T
+    torch.testing.assert_close(raw, own.latents["z"], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(fitted.decode(white.latents), own.reconstruction)
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "l1"])

@@ -124,19 +124,40 @@ def test_training_lowers_the_loss_and_ends_in_a_measured_model(settings) -> None
     assert torch.isfinite(backend.decode(backend.sample_prior("z", [0, 1]))).all()
 
 
-def test_an_autoencoder_samples_from_the_gaussian_of_its_codes() -> None:
-    data = dataset(200)
+def finished(settings, data: ArrayDataset):
     torch.manual_seed(0)
-    trainer = VaeTrainer(SMALL | {"variant": "autoencoder"}, data)
-    stored = list(trainer.finish(trainer.network.eval(), data, torch.device("cpu")))[-1]
+    trainer = VaeTrainer(SMALL | settings, data)
+    torch.nn.init.normal_(trainer.network.posterior.bias, std=1.0)
+    network = trainer.network.eval()
+    stored = list(trainer.finish(network, data, torch.device("cpu")))[-1]
     spec = stored.header.spec.model_copy(update={"fingerprint": fingerprint(stored.weights)})
     header = stored.header.model_copy(update={"spec": spec})
-    backend = backend_from(StoredModel(header, stored.weights))
+    return network, backend_from(StoredModel(header, stored.weights))
+
+
+@pytest.mark.parametrize("settings", [{"variant": "autoencoder"}, {"prior": "fitted"}])
+def test_a_fitted_prior_has_the_moments_of_the_codes(settings) -> None:
+    data = dataset(200)
+    network, backend = finished(settings, data)
+    drawn = backend.sample_prior("z", range(20000))["z"]
+    torch.testing.assert_close(drawn.mean(0), torch.zeros(4), atol=0.04, rtol=0)
+    torch.testing.assert_close(torch.cov(drawn.T), torch.eye(4), atol=0.04, rtol=0)
+    with torch.no_grad():
+        mean, logvar = network.encode(batch(data).images)
+    spread = torch.diag(logvar.exp().mean(0)) if "prior" in settings else torch.zeros(4, 4)
+    basis = backend.network.prior_basis
+    torch.testing.assert_close(basis @ basis.T, torch.cov(mean.T) + spread, atol=1e-3, rtol=0.01)
+    lengths = basis.square().sum(0)
+    assert (lengths[:-1] >= lengths[1:]).all()
+
+
+def test_a_fitted_prior_raises_the_bound() -> None:
+    data = dataset(200)
     images = batch(data).images
-    codes = list(backend.encode(images))[-1].latents["z"].double()
-    drawn = backend.sample_prior("z", range(20000))["z"].double()
-    torch.testing.assert_close(drawn.mean(0), codes.mean(0), atol=0.05, rtol=0.1)
-    torch.testing.assert_close(torch.cov(drawn.T), torch.cov(codes.T), atol=0.02, rtol=0.2)
+    (_, plain), (_, fitted) = (finished({"prior": prior}, data) for prior in ("standard", "fitted"))
+    (first, kl), (second, less) = (b.elbo(images, seed=1) for b in (plain, fitted))
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=0.1)
+    assert less.mean() < kl.mean()
 
 
 @pytest.mark.parametrize(

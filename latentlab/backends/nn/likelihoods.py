@@ -78,6 +78,21 @@ def gaussian_kl(mean: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar)
 
 
+def gaussian_kl_to(mean: Tensor, logvar: Tensor, prior_mean: Tensor, whiten: Tensor) -> Tensor:
+    """Return KL(N(mean, exp(logvar)) || N(prior_mean, (whiten^T whiten)^-1)): ``(B,)`` in nats.
+
+    Args:
+        mean: ``(B, D)``.
+        logvar: ``(B, D)``.
+        prior_mean: ``(D,)``.
+        whiten: ``(D, D)``, which turns draws of the prior, less its mean, into N(0, 1).
+    """
+    white = (mean - prior_mean) @ whiten.T
+    trace = logvar.exp() @ whiten.square().sum(0)
+    log_det = 2 * torch.linalg.slogdet(whiten).logabsdet
+    return 0.5 * (trace + white.square().sum(1) - mean.shape[1] - log_det - logvar.sum(1))
+
+
 def normal_log_density(
     z: Tensor, mean: Tensor | float = 0.0, logvar: Tensor | float = 0.0
 ) -> Tensor:

@@ -33,6 +33,14 @@ class VaeConfig(Frozen):
         max_width: most channels of a level.
         convolutions: convolutions a level; those after the first keep the size.
         likelihood: ``gaussian`` or ``l1`` (Laplace) on [-1, 1], or ``bernoulli`` on [0, 1].
+        prior: ``standard`` is N(0, 1). ``fitted`` is the Gaussian with the moments of the codes of
+            the training images, which makes the evidence lower bound largest (Hoffman and Johnson
+            2016, "ELBO surgery"); an autoencoder always has it. Latents are then given in its
+            principal axes, where it is N(0, 1) again.
+        prior: ``standard`` is N(0, 1). ``fitted`` is the Gaussian with the moments of the codes of
+            the training images, the one that makes the evidence lower bound largest (Hoffman and
+            Johnson 2016, "ELBO surgery"); an autoencoder always has it. Latents are then given in
+            its principal axes, where it is N(0, 1) again.
         class_names: classes of a class-conditional model.
         attribute_names: attributes of an attribute-conditional model.
     """
@@ -45,6 +53,7 @@ class VaeConfig(Frozen):
     max_width: int = Field(default=256, ge=4, le=1024)
     convolutions: int = Field(default=1, ge=1, le=4)
     likelihood: Literal["gaussian", "bernoulli", "l1"] = "gaussian"
+    prior: Literal["standard", "fitted"] = "standard"
     class_names: tuple[str, ...] = Field(default=(), max_length=10_000)
     attribute_names: tuple[str, ...] = Field(default=(), max_length=1_000)
 
@@ -60,6 +69,11 @@ class VaeConfig(Frozen):
         """Channels after each halving, from the image down to 4x4."""
         levels = (self.image_size // BOTTOM).bit_length() - 1
         return tuple(min(self.width << level, self.max_width) for level in range(levels))
+
+    @property
+    def has_fitted_prior(self) -> bool:
+        """Whether latents go through the axes of a fitted Gaussian."""
+        return self.prior == "fitted" or self.variant == "autoencoder"
 
     @property
     def condition_dim(self) -> int:
@@ -91,9 +105,14 @@ def _up(source: int, target: int, convolutions: int) -> list[nn.Module]:
 
 
 class VaeNetwork(nn.Module):
-    """Encoder q(z|x, c), decoder p(x|z, c) and the scale of the likelihood."""
+    """Encoder q(z|x, c), decoder p(x|z, c), the scale of the likelihood, and a fitted prior.
 
-    def __init__(self, config: VaeConfig) -> None:
+    Args:
+        config: the shapes.
+        fitted: whether to hold the prior that ``config`` asks for; training does without.
+    """
+
+    def __init__(self, config: VaeConfig, *, fitted: bool = True) -> None:
         super().__init__()
         self.config = config
         widths = config.level_widths
@@ -115,11 +134,11 @@ class VaeNetwork(nn.Module):
             nn.ConvTranspose2d(reverse[-1], config.channels, 4, 2, 1),
         )
         self.log_scale = nn.Parameter(torch.zeros(()))
-        self.code_mean: Tensor
-        self.code_cholesky: Tensor
-        if config.variant == "autoencoder":
-            self.register_buffer("code_mean", torch.zeros(config.latent_dim))
-            self.register_buffer("code_cholesky", torch.eye(config.latent_dim))
+        self.prior_mean: Tensor
+        self.prior_basis: Tensor
+        if config.has_fitted_prior and fitted:
+            self.register_buffer("prior_mean", torch.zeros(config.latent_dim))
+            self.register_buffer("prior_basis", torch.eye(config.latent_dim))
 
     def encode(self, images: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of q(z|x, c), each ``(B, D)``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -24,9 +23,11 @@ from latentlab.core.modelfile import ModelHeader, StoredModel
 from latentlab.core.spec import Frozen
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.portraits import can_study, study
-from latentlab.training.families.vae_quality import fit_code_gaussian, measure_vae
+from latentlab.training.families.vae_quality import PRIOR_IMAGES, fit_prior, measure_vae
 from latentlab.training.family import Batch
 
+SNAPSHOT_IMAGES = 1000
+"""Images that the prior of a checkpoint or a sample sheet is fitted to."""
 LEARNED_SCALE_START = 0.2
 """Where a learned likelihood scale begins: near where trained models end, on [-1, 1]."""
 
@@ -105,7 +106,9 @@ class VaeTrainer:
 
     def __init__(self, model_config: Mapping[str, Any], dataset: ImageDataset) -> None:
         self.config, self.objective = parse_settings(model_config, dataset)
-        self.network = VaeNetwork(self.config)
+        self.dataset = dataset
+        # A fitted prior comes at the end: the network trains against N(0, 1).
+        self.network = VaeNetwork(self.config, fitted=False)
         fixed = self.objective.observation_scale
         self.network.log_scale.data.fill_(math.log(fixed or LEARNED_SCALE_START))
         self.network.log_scale.requires_grad_(fixed is None)
@@ -159,10 +162,14 @@ class VaeTrainer:
         drawn = to_levels(backend.decode(backend.sample_prior("z", seeds)))
         return np.concatenate([originals, to_levels(updates[-1].reconstruction), drawn])[:count]
 
-    def _backend(self, network: nn.Module) -> VaeBackend:
+    def _backend(self, network: nn.Module, prior_images: int = SNAPSHOT_IMAGES) -> VaeBackend:
         """Return the network behind the interface, as a copy: training goes on undisturbed."""
-        inner = cast(VaeNetwork, copy.deepcopy(getattr(network, "module", network)))
-        return VaeBackend(self.config, vae_spec(self.config, id="run"), inner)
+        inner = cast(VaeNetwork, getattr(network, "module", network))
+        whole = VaeNetwork(self.config).to(inner.log_scale.device).eval()
+        whole.load_state_dict(inner.state_dict(), strict=not self.config.has_fitted_prior)
+        if self.config.has_fitted_prior:
+            fit_prior(whole, self.dataset, prior_images)
+        return VaeBackend(self.config, vae_spec(self.config, id="run"), whole)
 
     def snapshot(self, network: nn.Module) -> StoredModel:
         """Return the network as a model, without measuring it."""
@@ -183,10 +190,8 @@ class VaeTrainer:
         self, network: nn.Module, held_out: ImageDataset, device: torch.device
     ) -> Iterator[tuple[int, int, str] | StoredModel]:
         """Measure the network, fit directions where the labels allow it, and yield the model."""
-        backend = self._backend(network)
+        backend = self._backend(network, PRIOR_IMAGES)
         backend.to(device)
-        if self.config.variant == "autoencoder":
-            fit_code_gaussian(backend, held_out)
         quality: dict[str, float] = {}
         for item in measure_vae(backend, held_out):
             if isinstance(item, dict):

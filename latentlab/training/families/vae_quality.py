@@ -10,23 +10,51 @@ import torch
 from torch import Tensor
 
 from latentlab.backends.images import from_levels
+from latentlab.backends.nn.vae import VaeNetwork
 from latentlab.backends.vae import VaeBackend
 from latentlab.data.base import ImageDataset
 from latentlab.latent.metrics import active_units, psnr
 
 CHUNK = 100
 BOUND_IMAGES = 100
+PRIOR_IMAGES = 10_000
+"""Training images that a fitted prior takes its moments from."""
 
 
-def fit_code_gaussian(backend: VaeBackend, dataset: ImageDataset) -> None:
-    """Fit the Gaussian that an autoencoder samples from to the codes of ``dataset``."""
-    codes = torch.cat([z for z, _ in _encoded(backend, dataset)]).double()
-    centred = codes - codes.mean(0)
-    covariance = centred.T @ centred / max(1, len(codes) - 1)
-    ridge = 1e-6 * covariance.diagonal().mean().clamp_min(1e-12)
-    cholesky = torch.linalg.cholesky(covariance + ridge * torch.eye(codes.shape[1]).double())
-    backend.network.code_mean.copy_(codes.mean(0))
-    backend.network.code_cholesky.copy_(cholesky)
+@torch.inference_mode()
+def fit_prior(network: VaeNetwork, dataset: ImageDataset, count: int = PRIOR_IMAGES) -> None:
+    """Fit the prior of ``network`` to the codes of the first images of ``dataset``, in place.
+
+    The Gaussian with the mean and covariance of the aggregated posterior, E[N(mean, variance)],
+    makes the evidence lower bound largest. Its axes are sorted by variance, the largest first, and
+    rounded to half precision, as they will be stored.
+    """
+    means, variances = [], []
+    for start in range(0, min(count, len(dataset)), CHUNK):
+        images = from_levels(dataset.read(range(start, min(start + CHUNK, len(dataset)))))
+        mean, logvar = network.encode(
+            images.to(network.prior_mean.device), _unknown(network, images)
+        )
+        means.append(mean.double())
+        variances.append(logvar.double().exp())
+    codes = torch.cat(means)
+    covariance = torch.cov(codes.T).reshape(codes.shape[1], codes.shape[1])
+    if network.config.variant == "vae":
+        covariance = covariance + torch.diag(torch.cat(variances).mean(0))
+    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = values.flip(0), vectors.flip(1)
+    # An autoencoder may leave a direction unused; a basis must still span the space.
+    basis = vectors * values.clamp_min(1e-6 * float(values[0])).sqrt()
+    strongest = basis.abs().argmax(0)
+    basis = basis * basis[strongest, torch.arange(len(strongest))].sign()
+    network.prior_mean.copy_(codes.mean(0).half())
+    network.prior_basis.copy_(basis.half())
+
+
+def _unknown(network: VaeNetwork, images: Tensor) -> Tensor | None:
+    """Return the condition vectors that say nothing is known."""
+    width = network.config.condition_dim
+    return images.new_zeros(len(images), width) if width else None
 
 
 def _encoded(backend: VaeBackend, dataset: ImageDataset) -> Iterator[tuple[Tensor, Tensor]]:
