@@ -95,7 +95,9 @@ class Bench:
             )
         report = run(self.only or tuple(BENCHMARKS), Progress())
         if self.json:
-            print_json(report)
+            # One benchmark alone: its figures are the top level, with the machine beside them.
+            alone = len(self.only) == 1
+            print_json(report.pop(self.only[0]) | report if alone else report)
             return 0
         for name, figures in report.items():
             print(name)

@@ -86,4 +86,4 @@ def uniform_table(
     words = (width + 3) // 4 * 4  # one Philox block makes four words
     generator = np.random.Philox(key=[seed, key], counter=start * words // 4)
     bits = np.asarray(generator.random_raw(count * words), np.uint64).reshape(count, words)
-    return (bits[:, :width] >> np.uint64(11)) * _UNIT
+    return np.asarray((bits[:, :width] >> np.uint64(11)) * _UNIT, np.float64)
