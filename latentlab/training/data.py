@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latentlab.core.errors import LatentLabError
 from latentlab.core.noise import permutation
 from latentlab.core.recipe import DataTable
-from latentlab.data.base import ImageDataset, LabelColumn, SkippedFile
+from latentlab.data.base import ArrayDataset, ImageDataset, LabelColumn, SkippedFile
 from latentlab.training.sampler import Sampler
 
 
@@ -99,33 +99,13 @@ def open_images(
     Raises:
         LatentLabError: there is no such source, or it holds no images.
     """
-    if source.split(":")[0] == "portraits":
-        return Remembered(_portraits(source, table, limit))
     from latentlab.data.open import ImageTransform, open_dataset
 
     transform = ImageTransform(size=table.size, channels=table.channels)
     dataset: ImageDataset = open_dataset(source, split=split, transform=transform, limit=limit)
     if not len(dataset):
         raise LatentLabError(f"'{source}' holds no images: check data.source and data.split.")
-    return dataset
-
-
-def _portraits(source: str, table: DataTable, limit: int | None) -> ImageDataset:
-    """Return the portraits that ``portraits:count=20000,seed=1,start=0`` names."""
-    from latentlab.data.portraits.dataset import Portraits
-
-    values = {"count": 20_000, "seed": 0, "start": 0}
-    for pair in filter(None, source.partition(":")[2].split(",")):
-        key, _, value = pair.partition("=")
-        if key not in values or not value.isdecimal():
-            raise LatentLabError(
-                f"'{source}' is not understood at '{pair}': write portraits:count=20000,seed=1."
-            )
-        values[key] = int(value)
-    if table.channels == 1:
-        raise LatentLabError("Portraits are in colour: leave data.channels out or set it to 3.")
-    count = min(values["count"], limit or values["count"])
-    return Portraits(count, values["seed"], table.size or 64, values["start"])
+    return dataset if isinstance(dataset, ArrayDataset) else Remembered(dataset)
 
 
 def open_training(table: DataTable) -> tuple[Part, Part]:
