@@ -43,6 +43,10 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
     "latentlab.importers": (),
     "latentlab.datasets": (
         Row("portraits", "Portraits", "latentlab.data.portraits.dataset:Portraits"),
+        Row("folder", "Folder or zip of images", "latentlab.data.folder:reader"),
+        Row("idx", "MNIST and Fashion-MNIST", "latentlab.data.idx:reader"),
+        Row("cifar", "CIFAR-10", "latentlab.data.cifar:reader"),
+        Row("celeba", "CelebA", "latentlab.data.celeba:reader"),
     ),
 }
 """Built-in rows by plugin group."""

@@ -180,6 +180,9 @@ class MeasureDirection:
     baseline_split: Annotated[
         str | None, tyro.conf.arg(help="Part that the baseline is fitted on.")
     ] = None
+    mirror: Annotated[
+        bool, tyro.conf.arg(help="Average over each image and its mirror; the baseline too.")
+    ] = False
     machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
     json: Json = False
 
@@ -192,7 +195,9 @@ class MeasureDirection:
         backend = self.machine.library().backend(self.model)
         dataset = open_for(backend, self.data, self.split)
         base = open_for(backend, self.data, self.baseline_split) if self.baseline_split else None
-        work = read_direction(backend, direction, dataset, self.label, baseline_data=base)
+        work = read_direction(
+            backend, direction, dataset, self.label, baseline_data=base, mirror=self.mirror
+        )
         reading = finish(work, self.json)
         rows = {
             name: vars(interval)

@@ -14,6 +14,7 @@ from latentlab.core.direction import Direction, apply_edits
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.data.base import ImageDataset
+from latentlab.data.mirror import Mirrored
 from latentlab.evaluation.fit import encode_images
 from latentlab.evaluation.measure import Progress, decoded_levels
 from latentlab.latent.classify import fit_pixels
@@ -74,6 +75,7 @@ def read_direction(
     label: str,
     *,
     baseline_data: ImageDataset | None = None,
+    mirror: bool = False,
 ) -> Generator[Progress, None, Reading]:
     """Read a label off images by projecting their latents on a direction.
 
@@ -83,20 +85,21 @@ def read_direction(
         dataset: images that the direction was not fitted on.
         label: binary.
         baseline_data: what the baseline is fitted on; no baseline when not given.
+        mirror: score each image as the mean of itself and its mirror image, for the direction and
+            for the baseline (which is then fitted on mirrored images too).
     """
     truth = binary_labels(dataset, label)
-    latents = yield from encode_images(backend, dataset)
+    views = Mirrored(dataset) if mirror else dataset
+    latents = yield from encode_images(backend, views)
     space = backend.spec.space(direction.space)
-    scores = flatten(space, latents.parts) @ flat_vector(space, direction)
+    scores = _merged(flatten(space, latents.parts) @ flat_vector(space, direction), len(truth))
     if baseline_data is None:
         return Reading(auc_interval(truth, scores), None, None, len(truth))
     yield 0, 1, "fitting the baseline on pixels"
-    reader = fit_pixels(
-        _pixels(baseline_data),
-        binary_labels(baseline_data, label),
-        components=BASELINE_COMPONENTS,
-    )
-    others = reader.score(_pixels(dataset))
+    fitted_on = Mirrored(baseline_data) if mirror else baseline_data
+    known = binary_labels(fitted_on, label)
+    reader = fit_pixels(_pixels(fitted_on), known, components=BASELINE_COMPONENTS)
+    others = _merged(reader.score(_pixels(views)), len(truth))
     yield 1, 1, "fitting the baseline on pixels"
     return Reading(
         auc_interval(truth, scores),
@@ -104,6 +107,11 @@ def read_direction(
         bootstrap_auc_difference(truth, scores, others),
         len(truth),
     )
+
+
+def _merged(scores: Float, count: int) -> Float:
+    """Return one score an image: the mean over its views."""
+    return scores.reshape(-1, count).mean(axis=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,14 @@ def test_the_baseline_reads_pixels_and_the_difference_is_paired(
     assert reading.difference.low <= gap <= reading.difference.high
 
 
+def test_mirrored_reading_averages_two_views(backend, direction, dataset) -> None:
+    reading = finished(read_direction(backend, direction, dataset, "bright", mirror=True))
+    views = (dataset.images, dataset.images[:, :, ::-1])
+    scores = [latents_of(backend, v.copy()).numpy() @ direction.vector["z"] for v in views]
+    expected = roc_auc_score(dataset.labels["bright"].values, (scores[0] + scores[1]) / 2)
+    assert reading.auc.value == pytest.approx(expected, abs=1e-9)
+
+
 class BrightnessJudge:
     """Reads the mean level: what it should say is known by hand."""
 
