@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal
 from latentlab.core.direction import Direction
 from latentlab.core.document import Document, History, Picture
 from latentlab.core.errors import LatentLabError
-from latentlab.core.modelfile import ModelHeader, read_directions
+from latentlab.core.modelfile import ModelHeader
 from latentlab.core.requests import Failure, PreviewRequest, PreviewResult
 from latentlab.core.settings import Settings
 from latentlab.core.store import ArrayStore
@@ -23,6 +23,7 @@ from latentlab.services.library import Entry, ModelLibrary
 from latentlab.ui import edits
 from latentlab.ui.bridge import Bridge
 from latentlab.ui.controller_files import FileActions
+from latentlab.ui.controller_models import ModelActions
 from latentlab.ui.controller_tray import TrayActions
 from latentlab.ui.job_tracker import Job, JobTracker
 from latentlab.ui.thumbnails import PREFIX, Thumbnails
@@ -31,13 +32,15 @@ CANVAS = "canvas"
 RANDOM_SEEDS = 1_000_000
 
 
-class Controller(TrayActions, FileActions, QObject):
+class Controller(ModelActions, TrayActions, FileActions, QObject):
     """What the window shows and every change of it.
 
     Args:
         bridge: to the worker; ``stop`` stops it.
         settings: what the person chose.
         library: model files by their headers.
+
+    ``confirm_loss`` is asked before unsaved work is replaced; the window puts its question there.
 
     Signals:
         document_changed: the new ``Document``, after every change, undo and redo.
@@ -84,6 +87,7 @@ class Controller(TrayActions, FileActions, QObject):
         self.photo_result: Any = None
         self.saved_document: Document | None = None
         self.session_path: Path | None = None
+        self.confirm_loss: Callable[[], bool] = lambda: True
         self.selection: int | None = None
         self.last_images: NDArray[np.uint8] | None = None
         self.rendered_picture: Picture | None = None
@@ -92,7 +96,9 @@ class Controller(TrayActions, FileActions, QObject):
         self._sequence = 0
         self._shown: dict[str, int] = {}
         self._asked: dict[int, Picture] = {}
-        self._opened_files: list[Path] = []
+        self._opened: dict[str, Path] = {}
+        self._loading: set[str] = set()
+        self._deferred: dict[str, PreviewRequest] = {}
         self._tracker = JobTracker(bridge, self)
         self._thumbnails = Thumbnails(bridge, self.store, self)
         self._tracker.changed.connect(self.job_changed)
@@ -169,52 +175,6 @@ class Controller(TrayActions, FileActions, QObject):
 
     def _is_photo(self, canvas: Picture | None) -> bool:
         return canvas is not None and canvas.photo == self.photo_result.picture.photo
-
-    # Models.
-
-    def open_model(self, model: str | Path) -> None:
-        """Make a model the current one and show a grid of its samples."""
-        try:
-            entry = self.library.resolve(model)
-        except LatentLabError as error:
-            self.report(error)
-            return
-        if not entry.portable:
-            # The worker learns of a single file by opening it.
-            self._opened_files.append(entry.path)
-            self.settings.add_recent(entry.path)
-        self._use_model(entry)
-        title = f"Opening {entry.title}"
-        self._tracker.start("open_model", title, {"model": str(entry.path)})
-        self.library_changed.emit()
-        canvas = self.document.canvas
-        if canvas is not None and canvas.model == entry.id:
-            self.render_canvas()
-            return
-        spec = self.model.spec
-        document = self.document.model_copy(update={"canvas": edits.first_picture(spec, entry.id)})
-        if self.document == Document():
-            self.replace_history(History(document))
-        else:
-            self.apply(document, f"Open {entry.title}")
-
-    def _follow_model(self, model: str) -> None:
-        """Make the model of a picture the current one, if it is here."""
-        if self.model_entry is not None and self.model_entry.id == model:
-            return
-        try:
-            self._use_model(self.library.resolve(model))
-        except LatentLabError:
-            # The worker says so where the image would be.
-            self.model, self.model_entry, self.directions = None, None, {}
-            self.model_changed.emit(None)
-
-    def _use_model(self, entry: Entry) -> None:
-        if self.model_entry == entry:
-            return
-        self.directions = dict(read_directions(entry.path))
-        self.model_entry, self.model = entry, entry.header
-        self.model_changed.emit(self.model)
 
     # Pictures.
 
@@ -319,7 +279,11 @@ class Controller(TrayActions, FileActions, QObject):
             failure = Failure(error.message, error.details)
             self._take_preview(PreviewResult(channel, sequence, failure=failure))
             return sequence
-        self._bridge.preview(PreviewRequest(channel, sequence, picture, stored))
+        request = PreviewRequest(channel, sequence, picture, stored)
+        if picture.model in self._loading:
+            self._deferred[channel] = request
+        else:
+            self._bridge.preview(request)
         return sequence
 
     def thumbnail(self, picture: Picture) -> NDArray[np.uint8] | None:

@@ -136,6 +136,16 @@ class FileActions:
         history = History.restore(self.history.entries, self.history.index)
         return Session(history, self.store.subset(history.array_hashes()), {})
 
+    @property
+    def dirty(self) -> bool:
+        """Whether there is work that no session file has: browsing alone is none."""
+        document, saved = self.document, self.saved_document
+        if document == saved:
+            return False
+        canvas = document.canvas
+        worked = canvas is not None and bool(canvas.edits or canvas.stored)
+        return bool(saved or document.tray or worked)
+
     def save_session(self, path: Path | str) -> bool:
         """Write the session; say so, or why not; return whether it was written."""
         path = Path(path)
@@ -156,7 +166,10 @@ class FileActions:
         """Open a session in place of the current work; return whether that worked."""
         path = Path(path)
         with self.reporting():
-            self.take_session(load_session(path))
+            session = load_session(path)
+            if self.dirty and not self.confirm_loss():
+                return False
+            self.take_session(session)
             self.saved_document = self.document
             self.session_path = path
             self.settings.add_recent(path)

@@ -1,0 +1,96 @@
+"""The controller's part about models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latentlab.catalog import BUNDLED_MODELS
+from latentlab.core.document import Document, History
+from latentlab.core.errors import LatentLabError
+from latentlab.core.modelfile import read_directions
+from latentlab.services.library import Entry
+from latentlab.ui import edits
+
+
+class ModelActions:
+    """Methods of ``Controller``; see there."""
+
+    def open_model(self, model: str | Path) -> None:
+        """Make a model the current one and show a grid of its samples."""
+        try:
+            entry = self.library.resolve(model)
+        except LatentLabError as error:
+            self.report(error)
+            return
+        if not entry.bundled and entry.path.parent not in self.library.folders:
+            self._opened[entry.id] = entry.path
+            self.settings.add_recent(entry.path)
+        try:
+            self._use_model(entry)
+        except LatentLabError as error:
+            self.report(error)
+            return
+        self._load(entry)
+        self.library_changed.emit()
+        canvas = self.document.canvas
+        if canvas is not None and canvas.model == entry.id:
+            self.render_canvas()
+            return
+        first = edits.first_picture(entry.header.spec, entry.id)
+        document = self.document.model_copy(update={"canvas": first})
+        if self.document == Document():
+            self.replace_history(History(document))
+        else:
+            self.apply(document, f"Open {entry.title}")
+
+    def open_first(self) -> None:
+        """Open the first bundled model, or whatever the library has."""
+        usable = [entry.id for entry in self.library.entries() if entry.error is None]
+        wanted = [name for name in BUNDLED_MODELS if name in usable] or usable
+        if wanted:
+            self.open_model(wanted[0])
+
+    def _load(self, entry: Entry) -> None:
+        """Let the worker load a model, with a line in the status bar.
+
+        It learns of a single file by opening it: pictures of that model wait until then.
+        """
+        if entry.id in self._opened:
+            self._loading.add(entry.id)
+
+        def loaded(_result: object) -> None:
+            self._loading.discard(entry.id)
+            waiting = [r for r in self._deferred.values() if r.picture.model == entry.id]
+            for request in waiting:
+                del self._deferred[request.channel]
+                self._bridge.preview(request)
+
+        title = f"Opening {entry.title}"
+        arguments = {"model": str(entry.path)}
+        self._tracker.start("open_model", title, arguments, loaded, on_failure=loaded)
+
+    def worker_restarted(self) -> None:
+        """Show everything again: the worker started anew and knows nothing."""
+        self._thumbnails.forget_requests()
+        for name in self._opened:
+            with self.reporting():
+                self._load(self.library.resolve(name))
+        self.render_canvas()
+
+    def _follow_model(self, model: str) -> None:
+        """Make the model of a picture the current one, if it is here."""
+        if self.model_entry is not None and self.model_entry.id == model:
+            return
+        try:
+            self._use_model(self.library.resolve(model))
+        except LatentLabError:
+            # The worker says so where the image would be.
+            self.model, self.model_entry, self.directions = None, None, {}
+            self.model_changed.emit(None)
+
+    def _use_model(self, entry: Entry) -> None:
+        if self.model_entry == entry:
+            return
+        self.directions = dict(read_directions(entry.path))
+        self.model_entry, self.model = entry, entry.header
+        self.model_changed.emit(self.model)

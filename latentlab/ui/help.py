@@ -1,0 +1,140 @@
+"""Short help on each panel, and the list of all keys."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QCursor, QKeySequence
+from PySide6.QtWidgets import QApplication, QFrame, QLabel, QVBoxLayout, QWidget
+
+TOPIC = "help_topic"
+"""Name of the property that says what a widget's help is."""
+
+TOPICS: dict[str, tuple[str, str]] = {
+    "canvas": (
+        "Canvas",
+        "The image or the grid that you work on. Click an image to select it, double-click to see "
+        "it alone, Esc to go back. Ctrl+wheel zooms by whole numbers. Hold Space to see the image "
+        "without its edits. Drop a photograph here: it is encoded and shown beside its "
+        "reconstruction. The strip below chooses seed, number of images and temperature.",
+    ),
+    "library": (
+        "Library",
+        "The models that are here: those that came with LatentLab, those in your model folder, and "
+        "files that you opened. Click one to open it. Drop a model file anywhere in the window to "
+        "add it. A row that cannot be used says why.",
+    ),
+    "history": (
+        "History",
+        "Every step that you took. Click one to go back to it; the later ones stay until you do "
+        "something new. Ctrl+Z and Ctrl+Shift+Z step through it.",
+    ),
+    "tray": (
+        "Tray",
+        "Images that you keep. Press K to keep the selected one, drag it anywhere, F2 to name it, "
+        "right-click to group it, Del to remove it. Everything can be undone.",
+    ),
+    "attributes": (
+        "Attributes",
+        "Each slider moves the latent along one direction; its unit is one standard deviation "
+        "of the data along that direction. The wheel moves by 0.1, Shift-wheel by 0.01. "
+        "Double-click the name to reset.",
+    ),
+    "window": (
+        "LatentLab",
+        "Library on the left, canvas in the middle, panels on the right, kept images below. "
+        "Put the cursor on a panel and press F1 to read about it. Ctrl+K finds any action.",
+    ),
+}
+"""Title and text by topic."""
+
+EXTRA_KEYS: tuple[tuple[str, str], ...] = (
+    ("1 … 9", "Show that panel"),
+    ("Space", "Hold: the image without its edits"),
+    ("Double-click, Enter", "Show one image of the grid alone"),
+    ("Ctrl+wheel, + and -", "Zoom the canvas"),
+    ("0", "Fit the canvas"),
+    ("Del, F2", "Remove or name a kept image"),
+)
+"""Keys that are not actions."""
+
+
+def help_here() -> tuple[str, str]:
+    """Return title and text for the widget under the cursor, or else the one with the focus."""
+    under = QApplication.widgetAt(QCursor.pos())
+    for start in (under, QApplication.focusWidget()):
+        widget = start
+        while widget is not None:
+            topic = widget.property(TOPIC)
+            if topic:
+                return topic_text(str(topic))
+            widget = widget.parentWidget()
+    return topic_text("window")
+
+
+def topic_text(topic: str) -> tuple[str, str]:
+    """Return title and text of a topic; others explain themselves as ``title|text``."""
+    if topic in TOPICS:
+        return TOPICS[topic]
+    title, _, text = topic.partition("|")
+    return title, text
+
+
+def keys_text(window: Any) -> str:
+    """Return all keys as a table in HTML."""
+    rows = []
+    for name, action in window.actions_table.actions.items():
+        keys = [key.toString(QKeySequence.SequenceFormat.NativeText) for key in action.shortcuts()]
+        if keys:
+            rows.append((", ".join(dict.fromkeys(keys)), window.actions_table.rows[name].name))
+    cells = (
+        f"<tr><td style='padding-right:16px'><b>{escape(keys)}</b></td><td>{escape(text)}</td></tr>"
+        for keys, text in (*rows, *EXTRA_KEYS)
+    )
+    return f"<table>{''.join(cells)}</table>"
+
+
+class HelpPopup(QFrame):
+    """A short text that goes away with the next click or Esc.
+
+    Args:
+        title: its heading.
+        text: plain text.
+        window: what it belongs to.
+        table: ``text`` is a table in HTML.
+    """
+
+    def __init__(self, title: str, text: str, window: QWidget, *, table: bool = False) -> None:
+        super().__init__(window, Qt.WindowType.Popup)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setAccessibleName(f"Help: {title}")
+        heading = QLabel(title)
+        font = heading.font()
+        font.setBold(True)
+        heading.setFont(font)
+        self.body = QLabel(text)
+        # Only the table of keys is ours: what a message says is shown as it is.
+        self.body.setTextFormat(Qt.TextFormat.RichText if table else Qt.TextFormat.PlainText)
+        self.body.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.body.setWordWrap(not table)
+        if self.body.wordWrap():
+            self.body.setFixedWidth(min(360, self.body.fontMetrics().averageCharWidth() * 52))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 12, 16, 12)
+        layout.setSpacing(8)
+        layout.addWidget(heading)
+        layout.addWidget(self.body)
+
+    def show_at(self, position: QPoint, centre: bool = False) -> None:
+        """Show it near a place, all of it on the screen."""
+        self.adjustSize()
+        if centre:
+            position = position - QPoint(self.width() // 2, self.height() // 2)
+        screen = self.screen().availableGeometry()
+        x = min(max(position.x(), screen.left()), max(screen.left(), screen.right() - self.width()))
+        y = min(max(position.y(), screen.top()), max(screen.top(), screen.bottom() - self.height()))
+        self.move(x, y)
+        self.show()

@@ -1,0 +1,76 @@
+"""Light and dark: follows the system, or what the person chose."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QApplication, QStyleFactory
+
+from latentlab.core.settings import Theme
+from latentlab.ui.palette import DARK, LIGHT, Colours, make_palette
+
+# Thin separators and no boxes in boxes; everything else is Fusion's.
+_STYLE = """
+QMainWindow::separator {{ background: {line}; width: 1px; height: 1px; }}
+QMainWindow::separator:hover {{ background: {accent}; }}
+QStatusBar {{ border-top: 1px solid {line}; }}
+QStatusBar::item {{ border: none; }}
+QToolTip {{ color: {text}; background: {base}; border: 1px solid {line}; padding: 3px; }}
+"""
+
+
+class ThemeKeeper(QObject):
+    """Sets style and palette of the application, and keeps them when the system changes.
+
+    Args:
+        application: whose look it is.
+        theme: ``system``, ``light`` or ``dark``.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self, application: QApplication, theme: Theme, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._application = application
+        self._theme: Theme = theme
+        application.setStyle(QStyleFactory.create("Fusion"))
+        application.styleHints().colorSchemeChanged.connect(self._system_changed)
+        self._apply()
+
+    @property
+    def theme(self) -> Theme:
+        """What was chosen."""
+        return self._theme
+
+    @property
+    def dark(self) -> bool:
+        """Whether the dark palette is in use."""
+        if self._theme == "system":
+            scheme = self._application.styleHints().colorScheme()
+            return scheme == Qt.ColorScheme.Dark
+        return self._theme == "dark"
+
+    @property
+    def colours(self) -> Colours:
+        """The colours in use."""
+        return DARK if self.dark else LIGHT
+
+    def choose(self, theme: Theme) -> None:
+        """Follow the system, or be light or dark."""
+        self._theme = theme
+        self._apply()
+
+    def _system_changed(self, _scheme: Qt.ColorScheme) -> None:
+        if self._theme == "system":
+            self._apply()
+
+    def _apply(self) -> None:
+        colours = self.colours
+        self._application.setPalette(make_palette(colours))
+        self._application.setStyleSheet(
+            _STYLE.format(
+                line=colours.line, accent=colours.accent, text=colours.text, base=colours.base
+            )
+        )
+        self.changed.emit()

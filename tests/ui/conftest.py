@@ -1,0 +1,74 @@
+"""Every test of the window: no screen, a home of its own, and a check that nothing is left over."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LATENTLAB_HOME", str(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest):
+    """No thread, no running timer and no top-level widget outlives its test."""
+    if "qtbot" not in request.fixturenames and "app_window" not in request.fixturenames:
+        yield
+        return
+    from PySide6.QtCore import QCoreApplication, QEvent, QTimer
+    from PySide6.QtWidgets import QApplication
+
+    request.getfixturevalue("qapp")
+    threads = set(threading.enumerate())
+    widgets = set(QApplication.topLevelWidgets())
+    yield
+    limit = time.monotonic() + 5
+    while set(threading.enumerate()) - threads and time.monotonic() < limit:
+        time.sleep(0.01)
+    gc.collect()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    left = set(threading.enumerate()) - threads
+    assert not left, f"threads outlive the test: {left}"
+    new = [w for w in QApplication.topLevelWidgets() if w not in widgets]
+    assert not [w for w in new if w.isVisible()], f"windows outlive the test: {new}"
+    timers = [
+        timer
+        for widget in new
+        for timer in widget.findChildren(QTimer)
+        if timer.isActive()
+    ]
+    assert not timers, f"timers run on: {[t.parent() for t in timers]}"
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real VAE at 16 pixels with weights that hide nothing and two directions."""
+    import torch
+
+    from latentlab.backends.checkpoint import save_backend
+    from latentlab.core.direction import Direction
+    from tests.backends.factories import small_vae
+
+    backend = small_vae(image_size=16)
+    rng = np.random.default_rng(3)
+    directions = {}
+    for name in ("smiling", "eyeglasses"):
+        vector = rng.normal(size=8)
+        vector /= np.linalg.norm(vector)
+        directions[name] = Direction(name, "z", {"z": vector}, 1.5, "mean difference")
+    with torch.no_grad():
+        path = tmp_path_factory.mktemp("models") / "small-vae.safetensors"
+        save_backend(path, backend, directions=directions)
+    return path
