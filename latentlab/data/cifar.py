@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 import tarfile
@@ -55,23 +56,28 @@ class _Bounded:
         return data
 
 
-def _members(path: Path, limit: int) -> Iterator[tuple[str, int, tarfile.TarFile, tarfile.TarInfo]]:
-    """Yield base name, size, archive and entry of every plain file in a tar or tar.gz."""
+@contextlib.contextmanager
+def _opened_tar(path: Path, limit: int) -> Iterator[tarfile.TarFile]:
+    """Open a tar or tar.gz for one pass; what goes wrong inside is told in one sentence."""
     try:
         with path.open("rb") as file:
             unpacked: Readable = gzip.GzipFile(fileobj=file) if _is_gzip(path) else file
             bounded = _Bounded(unpacked, limit, path.name)
             with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]
-                for member in archive:
-                    if member.isfile():
-                        base = member.name.rpartition("/")[2]
-                        yield base, member.size, archive, member
+                yield archive
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise LatentLabError(
             f"'{path.name}' is truncated or damaged: download it again.", str(error)
         ) from error
     except OSError as error:
         raise cannot_open(path, error) from error
+
+
+def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """Yield base name and entry of every plain file, in the order of the archive."""
+    for member in archive:
+        if member.isfile():
+            yield member.name.rpartition("/")[2], member
 
 
 def _is_gzip(path: Path) -> bool:
@@ -106,15 +112,16 @@ def _from_folder(folder: Path, split: str | None) -> dict[str, bytes]:
 
 def _from_tar(path: Path, split: str | None) -> dict[str, bytes]:
     found, pickled = {}, False
-    for name, size, archive, member in _members(path, MAX_UNPACKED_BYTES):
-        pickled = pickled or bool(_PICKLED.fullmatch(name))
-        if not _wanted(name, split):
-            continue
-        stream = archive.extractfile(member)
-        data = b"" if stream is None or size > MAX_BATCH_BYTES else stream.read(size)
-        if len(data) != size:
-            raise LatentLabError(f"'{name}' in '{path.name}' is truncated: download it again.")
-        found[name] = data
+    with _opened_tar(path, MAX_UNPACKED_BYTES) as archive:
+        for name, member in _files(archive):
+            pickled = pickled or bool(_PICKLED.fullmatch(name))
+            if not _wanted(name, split):
+                continue
+            stream = archive.extractfile(member)
+            data = b"" if stream is None else stream.read(min(member.size, MAX_BATCH_BYTES))
+            if len(data) != member.size:
+                raise LatentLabError(f"'{name}' in '{path.name}' is truncated: download it again.")
+            found[name] = data
     if pickled and not found:
         raise _refuse_pickles(path.name)
     return found
@@ -175,7 +182,8 @@ class CifarReader:
         if not _is_gzip(path) and not _is_tar(path):
             return False
         try:
-            return any(_is_batch(name) for name, *_ in _members(path, _MAX_SNIFFED_BYTES))
+            with _opened_tar(path, _MAX_SNIFFED_BYTES) as archive:
+                return any(_is_batch(name) for name, _ in _files(archive))
         except LatentLabError:
             return False
 

@@ -72,7 +72,8 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 def is_image_name(name: str) -> bool:
     """Whether a name ends as image files do, and is neither hidden nor of a Mac's archive."""
     parts = name.split("/")
-    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+    hidden = (part.startswith(".") and part not in (".", "..") for part in parts)
+    if any(hidden) or "__MACOSX" in parts:
         return False
     return os.path.splitext(parts[-1])[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
 

@@ -147,7 +147,7 @@ def _headers(files: Files, names: Sequence[str]) -> list[tuple[str, Header]]:
     for group in (names[::step], others):
         for name in group:
             try:
-                found.append((name, read_header(files.read(name), printable(name))))
+                found.append((name, read_header(files.read(name), name)))
             except LatentLabError as error:
                 reason = reason or error.message
             if found and group is others:

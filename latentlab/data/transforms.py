@@ -26,6 +26,8 @@ _WHITE = (255, 255, 255, 255)
 
 # Pillow only warns between its threshold and twice that; an image so large is refused here.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+# The pixels are sound, and a set of photographs from the web would fill the terminal with it.
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)
 
 
 @cache
@@ -163,18 +165,18 @@ class Header(NamedTuple):
 def _open(data: bytes, name: str) -> Image.Image:
     """Open an image without decoding it; its pixel count is checked before it is allocated."""
     if not data:
-        raise LatentLabError(f"'{name}' is empty: choose another image.")
+        raise LatentLabError(f"{name} is empty: choose another image.")
     too_many = LatentLabError(
-        f"'{name}' has more than {MAX_PIXELS // 10**6} million pixels: make it smaller first."
+        f"{name} has more than {MAX_PIXELS // 10**6} million pixels: make it smaller first."
     )
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
     except UnidentifiedImageError as error:
         if data[4:8] == b"ftyp":
             raise LatentLabError(
-                f"'{name}' is a HEIC photograph or a film: save it as JPEG or PNG first."
+                f"{name} is a HEIC photograph or a film: save it as JPEG or PNG first."
             ) from error
-        raise LatentLabError(f"'{name}' is not an image: choose a JPEG or PNG file.") from error
+        raise LatentLabError(f"{name} is not an image: choose a JPEG or PNG file.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_many from error
     except Exception as error:
@@ -182,16 +184,21 @@ def _open(data: bytes, name: str) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise too_many
     if not image.width or not image.height:
-        raise LatentLabError(f"'{name}' has no pixels: choose another image.")
+        raise LatentLabError(f"{name} has no pixels: choose another image.")
     return image
+
+
+def quoted(name: str | None) -> str:
+    """Return what a sentence calls an image."""
+    return f"'{printable(name)}'" if name else "The image"
 
 
 def _damaged(name: str, error: Exception) -> LatentLabError:
     if isinstance(error, LatentLabError):
-        return LatentLabError(f"'{name}' cannot be used. {error.message}")
+        return LatentLabError(f"{name} cannot be used. {error.message}")
     reason = "truncated" if "truncated" in str(error).lower() else "damaged"
     return LatentLabError(
-        f"'{name}' is {reason}: copy it again or choose another image.",
+        f"{name} is {reason}: copy it again or choose another image.",
         f"{type(error).__name__}: {error}",
     )
 
@@ -213,13 +220,13 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def read_header(data: bytes, name: str) -> Header:
+def read_header(data: bytes, name: str | None = None) -> Header:
     """Return what an image's header says, without decoding it.
 
     Raises:
         LatentLabError: as ``load_image``.
     """
-    with _open(data, name) as image:
+    with _open(data, quoted(name)) as image:
         grey = is_grey(image.mode)
         if _turned(image) >= 5:
             return Header(image.height, image.width, grey)
@@ -247,9 +254,9 @@ def load_image(
             ``MAX_PIXELS`` pixels.
     """
     if isinstance(source, bytes):
-        data, label = source, printable(name or "The image")
+        data, label = source, quoted(name)
     else:
-        data, label = read_file(Path(source)), printable(name or Path(source).name)
+        data, label = read_file(Path(source)), quoted(name or Path(source).name)
     with _open(data, label) as image:
         try:
             if image.format in ("JPEG", "MPO") and transform.size and transform.box is None:
