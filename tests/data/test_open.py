@@ -9,30 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentlab import catalog
-from latentlab.catalog import Row
 from latentlab.core import paths, registry
 from latentlab.core.errors import LatentLabError
 from latentlab.data import folder as folder_module
 from latentlab.data.base import ArrayDataset, ImageDataset
-from latentlab.data.open import GROUP, ImageTransform, open_dataset
+from latentlab.data.open import ImageTransform, open_dataset
 from latentlab.data.portraits.dataset import Portraits
 from tests.data.image_files import encode, noise_image, write_tree, write_zip
 
 KEEP = ImageTransform(size=None, channels=None)
-READERS = (
-    Row("idx", "MNIST files (idx)", "latentlab.data.idx:reader"),
-    Row("cifar", "CIFAR-10, binary version", "latentlab.data.cifar:reader"),
-    Row("celeba", "CelebA, official layout", "latentlab.data.celeba:reader"),
-    Row("folder", "Folder or zip of images", "latentlab.data.folder:reader"),
-)
-PORTRAITS = Row("portraits", "Portraits", "latentlab.data.portraits.dataset:Portraits")
 
 
 @pytest.fixture(autouse=True)
 def _rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The built-in kinds alone, whatever is installed here, and a cache of the test's own."""
-    monkeypatch.setitem(catalog.BUILTIN, GROUP, (PORTRAITS, *READERS))
     monkeypatch.setattr(registry.importlib.metadata, "entry_points", lambda group: [])
     monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path / "home"))
 
@@ -195,7 +185,7 @@ def test_what_is_no_data_set_is_one_sentence(tmp_path: Path, pickle_bomb: bytes)
     cases = {
         "model.pkl": (pickle_bomb, "is a pickle, which is never opened"),
         "empty": (b"", "is empty"),
-        "notes.txt": (b"hello", "is no data set that is known here; known: Portraits, MNIST"),
+        "notes.txt": (b"hello", "is no data set that is known here; known: Portraits, "),
         "face.png": (encode(noise_image(0)), "is one file, not a data set"),
     }
     for name, (data, sentence) in cases.items():
