@@ -39,9 +39,7 @@ def sample_session() -> Session:
     )
     history = History(Document(canvas=grid))
     history.push(Document(canvas=face), "Open photograph")
-    history.push(
-        Document(canvas=face, tray=(TrayItem(id="t1", picture=face, group="A"),)), "Keep"
-    )
+    history.push(Document(canvas=face, tray=(TrayItem(id="t1", picture=face, group="A"),)), "Keep")
     warm = grid.model_copy(update={"temperature": 0.8})
     history.push(Document(canvas=warm, tray=history.document.tray), "Temperature")
     history.undo()

@@ -25,7 +25,22 @@ def test_a_list_is_read_in_the_written_order(text: str, seeds: tuple[int, ...]) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", ",", "a", "-1", "1-", "-", "1--2", "3.5", "1,,2", "٣", "1e3", "9-2", str(MAX_SEED + 1), "0x1"],
+    [
+        "",
+        ",",
+        "a",
+        "-1",
+        "1-",
+        "-",
+        "1--2",
+        "3.5",
+        "1,,2",
+        "٣",
+        "1e3",
+        "9-2",
+        str(MAX_SEED + 1),
+        "0x1",
+    ],
 )
 def test_anything_else_is_one_sentence(text: str) -> None:
     with pytest.raises(LatentLabError, match="seeds"):

@@ -45,7 +45,9 @@ def test_without_a_file_there_are_defaults_and_no_warning() -> None:
     ],
     ids=range(10),
 )
-def test_a_damaged_file_gives_defaults_a_warning_and_is_kept(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_gives_defaults_a_warning_and_is_kept(
+    content: bytes, tmp_path: Path
+) -> None:
     path = tmp_path / "settings.json"
     path.write_bytes(content)
     settings, warning = load_settings(path)
