@@ -38,17 +38,17 @@ LIGHT = Colours(
     line="#c9cdd4",
 )
 DARK = Colours(
-    window="#212327",
-    base="#191b1e",
-    alternate="#25282d",
-    button="#2d3036",
+    window="#25272c",
+    base="#17191c",
+    alternate="#2b2e34",
+    button="#32353c",
     text="#e7e9ec",
     disabled="#757b85",
     caption="#a8aeb8",
-    accent="#2f6bcb",
+    accent="#3470d2",
     accent_text="#ffffff",
     link="#84b3ff",
-    line="#3a3e46",
+    line="#40444d",
 )
 
 

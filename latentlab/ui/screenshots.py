@@ -84,6 +84,7 @@ def main() -> int:
         settings = Settings()
         client, relay = start_worker(settings)
         application = QApplication(sys.argv[:1])
+        application.setApplicationName("LatentLab")
         window = build_window(settings, client, relay, ask_unsaved=lambda _window: True)
         try:
             window.show()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
@@ -12,6 +14,8 @@ from latentlab.ui.palette import DARK, LIGHT, Colours, make_palette
 _STYLE = """
 QMainWindow::separator {{ background: {line}; width: 1px; height: 1px; }}
 QMainWindow::separator:hover {{ background: {accent}; }}
+QMenuBar::item {{ padding: 6px 8px; background: transparent; }}
+QMenuBar::item:selected {{ background: {accent}; color: {accent_text}; }}
 QStatusBar {{ border-top: 1px solid {line}; }}
 QStatusBar::item {{ border: none; }}
 QToolTip {{ color: {text}; background: {base}; border: 1px solid {line}; padding: 3px; }}
@@ -68,9 +72,5 @@ class ThemeKeeper(QObject):
     def _apply(self) -> None:
         colours = self.colours
         self._application.setPalette(make_palette(colours))
-        self._application.setStyleSheet(
-            _STYLE.format(
-                line=colours.line, accent=colours.accent, text=colours.text, base=colours.base
-            )
-        )
+        self._application.setStyleSheet(_STYLE.format(**dataclasses.asdict(colours)))
         self.changed.emit()

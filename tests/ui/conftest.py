@@ -43,22 +43,16 @@ def _nothing_left(request: pytest.FixtureRequest):
     assert not left, f"threads outlive the test: {left}"
     new = [w for w in QApplication.topLevelWidgets() if w not in widgets]
     assert not [w for w in new if w.isVisible()], f"windows outlive the test: {new}"
-    timers = [
-        timer
-        for widget in new
-        for timer in widget.findChildren(QTimer)
-        if timer.isActive()
-    ]
+    timers = [timer for widget in new for timer in widget.findChildren(QTimer) if timer.isActive()]
     assert not timers, f"timers run on: {[t.parent() for t in timers]}"
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real VAE at 16 pixels with weights that hide nothing and two directions."""
-    import torch
-
-    from latentlab.backends.checkpoint import save_backend
+    from latentlab.backends.checkpoint import state_arrays
     from latentlab.core.direction import Direction
+    from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
     from tests.backends.factories import small_vae
 
     backend = small_vae(image_size=16)
@@ -68,7 +62,26 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vector = rng.normal(size=8)
         vector /= np.linalg.norm(vector)
         directions[name] = Direction(name, "z", {"z": vector}, 1.5, "mean difference")
-    with torch.no_grad():
-        path = tmp_path_factory.mktemp("models") / "small-vae.safetensors"
-        save_backend(path, backend, directions=directions)
+    header = ModelHeader(config=backend.config.model_dump(mode="json"), spec=backend.spec)
+    preview = np.full((16, 16, 3), 90, np.uint8)
+    path = tmp_path_factory.mktemp("models") / "small-vae.safetensors"
+    weights = state_arrays(backend.network)
+    write_model(path, StoredModel(header, weights, directions, preview))
     return path
+
+
+@pytest.fixture
+def window(tmp_path: Path, qapp, qtbot):
+    """The whole window over a worker of formulas, with one model open."""
+    from tests.ui.windows import make_window
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    window = make_window(folder, qapp, ("waves", "ripples"))
+    window.resize(1280, 800)
+    window.show()
+    qtbot.waitExposed(window)
+    window.controller.open_model("waves")
+    yield window
+    window.close()
+    window.deleteLater()

@@ -11,9 +11,9 @@ from latentlab.ui.widgets.flow_layout import FlowLayout
 
 STEPS: tuple[tuple[str, str], ...] = (
     ("edit", "Drag a slider"),
-    ("keep", "Click a face, press K to keep it"),
+    ("keep", "Click a face, keep it: K"),
     ("photo", "Drop a photograph"),
-    ("undo", "Undo with Ctrl+Z"),
+    ("undo", "Undo: Ctrl+Z"),
 )
 """Name and words of each step, in order."""
 
@@ -37,7 +37,7 @@ class HintBar(QWidget):
         self.done: set[str] = set()
         self._labels: dict[str, QLabel] = {}
         steps = QWidget()
-        flow = FlowLayout(steps, spacing=16)
+        flow = FlowLayout(steps, spacing=12)
         flow.setContentsMargins(0, 0, 0, 0)
         for name, _ in STEPS:
             self._labels[name] = QLabel()
