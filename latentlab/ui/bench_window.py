@@ -68,7 +68,7 @@ class Watcher(QObject):
             self.forwards.append(result.forward_ms)
         self._moves += 1
         if self._moves > MOVES:
-            QApplication.quit()
+            QApplication.exit()
             return
         name = next(iter(self.controller.directions))
         self._asked = time.perf_counter()
@@ -94,7 +94,7 @@ def main() -> None:
     application = QApplication([])
     window = build_window(settings, client, relay)
     watcher = Watcher(window)
-    QTimer.singleShot(_GIVE_UP_MS, application.quit)
+    QTimer.singleShot(_GIVE_UP_MS, application.exit)
     window.show()
     window.start()
     try:

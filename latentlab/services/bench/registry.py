@@ -24,6 +24,7 @@ Progress = Callable[[int, int, str], None]
 
 BENCHMARKS: dict[str, str] = {
     "slider_flood": "latentlab.services.bench.slider_flood:run",
+    "window": "latentlab.services.bench.window:run",
 }
 """Benchmark by name, as ``module:function``."""
 
