@@ -143,7 +143,7 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Write the latents of the canvas as .safetensors or .npz",
     ),
     ActionRow(
-        "quit", "&Quit", "&File", f"{_SHOW}quit_program", (_KEYS.Quit,), "quit", separator=True
+        "quit", "&Quit", "&File", f"{_SHOW}quit_program", ("Ctrl+Q",), "quit", separator=True
     ),
     ActionRow("undo", "&Undo", "&Edit", "controller.undo", (_KEYS.Undo,), "undo", "undo"),
     ActionRow(

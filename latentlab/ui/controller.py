@@ -18,7 +18,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader
 from latentlab.core.requests import Failure, PreviewRequest, PreviewResult
 from latentlab.core.settings import Settings
-from latentlab.core.store import ArrayStore
+from latentlab.core.store import DEFAULT_LIMIT, ArrayStore
 from latentlab.services.library import Entry, ModelLibrary
 from latentlab.ui import edits
 from latentlab.ui.bridge import Bridge
@@ -170,7 +170,9 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         if self.photo_result is not None and not self._is_photo(canvas):
             self.photo_result = None
             self.photo_changed.emit(None)
-        self.store.retain(self.history.array_hashes())
+        # Looking through a long history takes longer than a frame: only when it frees something.
+        if self.store.bytes_used > DEFAULT_LIMIT:
+            self.store.retain(self.history.array_hashes())
         self.document_changed.emit(self.document)
 
     def _is_photo(self, canvas: Picture | None) -> bool:

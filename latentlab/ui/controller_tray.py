@@ -18,11 +18,12 @@ class TrayActions:
             if row is None and edits.batch_of(picture, self.store) > 1:
                 raise LatentLabError("Click an image of the grid first, then keep it.")
             picture = edits.row_picture(picture, row or 0, self.store)
-            self.apply(edits.kept(self.document, picture), "Keep in tray")
+            self.keep_picture(picture)
 
     def keep_picture(self, picture: Picture) -> None:
         """Put a picture of one image into the tray."""
-        self.apply(edits.kept(self.document, picture), "Keep in tray")
+        what = picture.name or (f"seed {picture.seeds[0]}" if picture.seeds else "latents")
+        self.apply(edits.kept(self.document, picture), f"Keep {what}")
 
     def remove_from_tray(self, ids: list[str]) -> None:
         """Take pictures out of the tray."""

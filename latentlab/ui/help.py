@@ -51,7 +51,6 @@ TOPICS: dict[str, tuple[str, str]] = {
 """Title and text by topic."""
 
 EXTRA_KEYS: tuple[tuple[str, str], ...] = (
-    ("1 … 9", "Show that panel"),
     ("Space", "Hold: the image without its edits"),
     ("Double-click, Enter", "Show one image of the grid alone"),
     ("Ctrl+wheel, + and -", "Zoom the canvas"),

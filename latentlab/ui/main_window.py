@@ -19,6 +19,7 @@ from latentlab.ui import dialogs
 from latentlab.ui.actions import ACTIONS, ActionRow, ActionSet
 from latentlab.ui.bridge import Bridge
 from latentlab.ui.controller import Controller
+from latentlab.ui.controller_files import MODEL_SUFFIX, SESSION_SUFFIX
 from latentlab.ui.help import TOPIC
 from latentlab.ui.icons import application_icon, icon
 from latentlab.ui.keeper import SessionKeeper
@@ -265,13 +266,16 @@ class MainWindow(QMainWindow):
         QTimer.singleShot(0, self, lambda: self._start(what))
 
     def _start(self, what: str | None) -> None:
-        if what and Path(what).is_file() and not what.lower().endswith(".safetensors"):
-            self.controller.open_first()
-            self.open_path(Path(what))
-        elif what:
+        is_file = what is not None and Path(what).is_file()
+        if what and not is_file:
             self.controller.open_model(what)
-        else:
+        elif what and Path(what).suffix in (MODEL_SUFFIX, SESSION_SUFFIX):
+            self.controller.open_file(what)
+        if self.controller.document.canvas is None:
             self.controller.open_first()
+        if what and is_file and Path(what).suffix not in (MODEL_SUFFIX, SESSION_SUFFIX):
+            # A photograph or latents need a model.
+            self.controller.open_file(what)
         left = self.keeper.found()
         if left is not None:
             buttons = (

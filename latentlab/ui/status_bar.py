@@ -61,7 +61,7 @@ class StatusBar(QStatusBar):
         self.memory.setToolTip("Memory of the window and of the worker")
         self.frame = QLabel()
         self.frame.setToolTip("From the request to the bytes of the last image")
-        self.addWidget(self.jobs, 1)
+        self.addWidget(self.jobs, 2)
         self.addWidget(self.message, 2)
         self.addWidget(self.details_button)
         for label in (self.device, self.memory, self.frame):

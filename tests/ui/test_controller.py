@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtGui import QGuiApplication
 
 from latentlab.core.document import Document
 from latentlab.core.settings import Settings
@@ -31,7 +33,7 @@ WAIT_MS = 60_000
 
 @pytest.fixture
 def app_window(tmp_path, qapp, qtbot, tiny_model):
-    settings = Settings(device="cpu", threads=1)
+    settings = Settings(device="cpu")
     client, relay = start_worker(settings)
     window = build_window(settings, client, relay, ask_unsaved=lambda _window: True)
     window.show()
@@ -106,6 +108,22 @@ def test_samples_edits_photographs_and_exports(app_window, qtbot, tmp_path, tiny
     qtbot.waitUntil(lambda: control.document.canvas.stored == wanted.stored, timeout=WAIT_MS)
     assert control.document.canvas.edits == wanted.edits
     assert np.array_equal(settled(window, qtbot), made)
+
+
+def test_the_copied_command_makes_the_bytes_of_the_export(app_window, qtbot, tmp_path):
+    window, control = app_window, app_window.controller
+    control.set_sampling(seed=40, count=3)
+    control.set_edit("smiling", 1.25)
+    out, again = tmp_path / "window.png", tmp_path / "command.png"
+    control.export_png(out)
+    qtbot.waitUntil(lambda: not control.jobs and out.is_file(), timeout=WAIT_MS)
+    window.actions_table.actions["copy_command"].trigger()
+    words = shlex.split(QGuiApplication.clipboard().text())
+    assert words[:2] == ["latentlab", "edit"]
+    words[words.index("--out") + 1] = str(again)
+    done = subprocess.run([sys.executable, "-m", "latentlab", *words[1:]], check=False)
+    assert done.returncode == 0
+    assert again.read_bytes() == out.read_bytes()
 
 
 def test_a_killed_worker_is_started_again(app_window, qtbot):

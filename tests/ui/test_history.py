@@ -89,3 +89,14 @@ def test_a_loaded_history_replaces_all_rows(window, tmp_path):
     assert panel.model.rowCount() == 7
     assert controller.load_session(tmp_path / "a.latentlab")
     assert labels(panel) == ["Start", "smiling +2.00"]
+
+
+def test_a_kept_image_is_the_picture_of_its_step(window):
+    controller, panel = window.controller, window.history_panel
+    controller.keep(3)
+    kept = panel.model.index(1).data(Qt.ItemDataRole.DecorationRole).toImage()
+    grid = panel.model.index(0).data(Qt.ItemDataRole.DecorationRole).toImage()
+    assert labels(panel)[1] == "Keep seed 3"
+    assert kept != grid
+    controller.show_row(3)
+    assert panel.model.index(2).data(Qt.ItemDataRole.DecorationRole).toImage() == kept

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +16,7 @@ from latentlab.core.registry import Plugin
 from latentlab.core.requests import Failure, JobProgress, JobResult
 from latentlab.core.settings import load_settings
 from latentlab.services.worker_protocol import WorkerDied, WorkerReady
+from latentlab.ui import app
 from latentlab.ui.panel_host import PanelHost
 from tests.ui.stage import picture, pixels
 from tests.ui.windows import differs, drop_on, file_data, make_window
@@ -368,3 +371,42 @@ def test_showing_a_picture_of_a_missing_model_keeps_the_window_alive(window):
     assert "needs a model" in shown_text(window.hosts["attributes"])
     window.controller.undo()
     assert window.controller.model.spec.id == "waves"
+
+
+def test_start_takes_a_model_a_session_or_a_photograph(tmp_path, qapp, qtbot):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    window = make_window(folder, qapp, ("waves", "ripples"))
+    window.show()
+    window._start("ripples")
+    control = window.controller
+    assert control.model.spec.id == "ripples"
+    control.keep(1)
+    session = tmp_path / "kept.latentlab"
+    assert control.save_session(session)
+    control.remove_from_tray([control.document.tray[0].id])
+    window._start(str(session))
+    assert [item.picture.seeds for item in control.document.tray] == [(1,)]
+    photo = tmp_path / "me.png"
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(photo)
+    window._start(str(photo))
+    assert window.bridge.jobs[-1].arguments["photo"] == str(photo)
+    window._start("no-such-model")
+    assert "no-such-model" in shown_text(window.notice)
+    assert control.document.canvas is not None
+    window.close()
+    window.deleteLater()
+
+
+def test_a_qt_that_crashes_is_refused_in_one_sentence(monkeypatch, capsys):
+    def started(_settings):
+        raise AssertionError("the worker must not start")
+
+    def installed(_name):
+        return "6.12.0"
+
+    monkeypatch.setattr(app, "start_worker", started)
+    monkeypatch.setattr("latentlab.services.device._version", installed)
+    monkeypatch.setattr("sys.version_info", SimpleNamespace(major=3, minor=11))
+    assert app.main() == 2
+    assert "PySide6 6.12.0 crashes on Python 3.11" in capsys.readouterr().err

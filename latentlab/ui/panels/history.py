@@ -16,7 +16,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QPalette, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QVBoxLayout, QWidget
 
-from latentlab.core.document import Document, Entry
+from latentlab.core.document import Document, Entry, Picture
 from latentlab.ui.edits import picture_key
 from latentlab.ui.help import TOPIC
 from latentlab.ui.widgets.colours import faint
@@ -85,7 +85,7 @@ class HistoryModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return entry.label
         if role == Qt.ItemDataRole.DecorationRole:
-            return self._picture(entry)
+            return self._picture(index.row())
         if role == Qt.ItemDataRole.ForegroundRole and index.row() > self._current:
             return self._faint()
         if role == Qt.ItemDataRole.AccessibleTextRole:
@@ -99,15 +99,25 @@ class HistoryModel(QAbstractListModel):
         parent = self.parent()
         return faint(parent.palette() if isinstance(parent, QWidget) else QPalette(), 0.55)
 
-    def _picture(self, entry: Entry) -> QPixmap | None:
-        canvas = entry.document.canvas
-        if canvas is None:
+    def _subject(self, row: int) -> Picture | None:
+        """Return the picture that a step is about: what was kept, or what the canvas shows."""
+        document = self._entries[row].document
+        before = self._entries[row - 1].document if row else Document()
+        if document.canvas == before.canvas:
+            new = [item for item in document.tray if item not in before.tray]
+            if new:
+                return new[-1].picture
+        return document.canvas
+
+    def _picture(self, row: int) -> QPixmap | None:
+        picture = self._subject(row)
+        if picture is None:
             return self._blank()
-        key = picture_key(canvas)
+        key = picture_key(picture)
         known = self._pixmaps.get(key)
         if known is not None:
             return known
-        image = self._controller.thumbnail(canvas)
+        image = self._controller.thumbnail(picture)
         return self._blank() if image is None else self._keep(key, image)
 
     def _blank(self) -> QPixmap:

@@ -11,8 +11,8 @@ from latentlab.ui.widgets.flow_layout import FlowLayout
 
 STEPS: tuple[tuple[str, str], ...] = (
     ("edit", "Drag a slider"),
-    ("keep", "Click a face, keep it: K"),
-    ("photo", "Drop a photograph"),
+    ("keep", "Click a face, then K"),
+    ("photo", "Drop a photo"),
     ("undo", "Undo: Ctrl+Z"),
 )
 """Name and words of each step, in order."""

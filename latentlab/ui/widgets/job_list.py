@@ -52,7 +52,7 @@ class JobRow(QWidget):
         self._controller = controller
         self.job: Job | None = None
         self.label = ElidedLabel()
-        self.label.setMinimumWidth(180)
+        self.label.setMinimumWidth(240)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedSize(96, 10)
