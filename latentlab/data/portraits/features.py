@@ -98,12 +98,14 @@ def paint_nose(canvas: Canvas, scene: Scene) -> None:
     region.fill(ball, scene.skin * 0.78, (1 - pointed) * 0.95, softness=1.3)
     shine = ellipse(u + 0.02, v - 0.138, 0.045, 0.028)
     region.fill(shine, (scene.skin * 1.14).clamp_max(1), (1 - pointed) * 0.7, softness=1.3)
-    length = 0.10 + 0.25 * pointed
+    # The wedge stays below the bridge of eyeglasses, so that neither tells on the other.
+    length = 0.09 + 0.10 * pointed
     along = ((v - tip + length) / length).clamp(0, 1)
-    wedge = both((u - 0.03 * along).abs() - 0.090 * along, v - tip + 0.35 * u.abs())
-    region.fill(wedge, scene.skin * 0.60, pointed * 0.95)
-    ridge = both((u + 0.022).abs() - 0.030 * along, v - tip + 0.03)
-    region.fill(ridge, (scene.skin * 1.12).clamp_max(1), pointed * 0.75)
+    top = tip - length - v
+    wedge = both((u - 0.03 * along).abs() - 0.11 * along, v - tip + 0.35 * u.abs(), top)
+    region.fill(wedge, scene.skin * 0.52, pointed * 0.95)
+    ridge = both((u + 0.026).abs() - 0.036 * along, v - tip + 0.03, top)
+    region.fill(ridge, (scene.skin * 1.15).clamp_max(1), pointed * 0.8)
 
 
 def paint_mouth(canvas: Canvas, scene: Scene) -> None:
