@@ -114,7 +114,10 @@ def load_weights(network: nn.Module, path: Path) -> None:
         LatentLabError: the file is not a model, or its weights do not fit.
     """
     try:
-        weights = read_model(path).weights
+        # What a family fits at the end of a run (see ``fitted_at_end``) is no weight to start from.
+        fitted = getattr(network, "fitted_at_end", ())
+        stored = read_model(path).weights
+        weights = {name: array for name, array in stored.items() if name not in fitted}
         network.load_state_dict(check_state(network, weights, path.name))
     except LatentLabError as error:
         raise LatentLabError(f"Cannot start from '{path}': {error}", error.details) from error

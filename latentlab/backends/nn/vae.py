@@ -112,6 +112,9 @@ class VaeNetwork(nn.Module):
         fitted: whether to hold the prior that ``config`` asks for; training does without.
     """
 
+    fitted_at_end = ("prior_mean", "prior_basis")
+    """State that comes when training is over."""
+
     def __init__(self, config: VaeConfig, *, fitted: bool = True) -> None:
         super().__init__()
         self.config = config
