@@ -94,18 +94,19 @@ def paint_nose(canvas: Canvas, scene: Scene) -> None:
     u, v = region.u - scene.turn * 1.3, region.v
     pointed = 0.5 * (scene["pointy_nose"] + 1)
     tip = 0.165 + 0.075 * pointed
-    ball = ellipse(u, v - 0.15, 0.098 - 0.02 * pointed, 0.06)
-    region.fill(ball, scene.skin * 0.78, (1 - pointed) * 0.95, softness=1.3)
-    shine = ellipse(u + 0.02, v - 0.138, 0.045, 0.028)
-    region.fill(shine, (scene.skin * 1.14).clamp_max(1), (1 - pointed) * 0.7, softness=1.3)
+    light = (scene.skin * 1.15 + 0.06).clamp_max(1)
+    ball = ellipse(u, v - 0.145, 0.112 - 0.02 * pointed, 0.07)
+    region.fill(ball, scene.skin * 0.72, (1 - pointed) * 0.95, softness=1.3)
+    shine = ellipse(u + 0.022, v - 0.132, 0.052, 0.033)
+    region.fill(shine, light, (1 - pointed) * 0.75, softness=1.3)
     # The wedge stays below the bridge of eyeglasses, so that neither tells on the other.
-    length = 0.09 + 0.10 * pointed
+    length = 0.09 + 0.13 * pointed
     along = ((v - tip + length) / length).clamp(0, 1)
     top = tip - length - v
-    wedge = both((u - 0.03 * along).abs() - 0.11 * along, v - tip + 0.35 * u.abs(), top)
-    region.fill(wedge, scene.skin * 0.52, pointed * 0.95)
-    ridge = both((u + 0.026).abs() - 0.036 * along, v - tip + 0.03, top)
-    region.fill(ridge, (scene.skin * 1.15).clamp_max(1), pointed * 0.8)
+    wedge = both((u - 0.03 * along).abs() - 0.14 * along, v - tip + 0.30 * u.abs(), top)
+    region.fill(wedge, scene.skin * 0.42, pointed * 0.95)
+    ridge = both((u + 0.034).abs() - 0.050 * along, v - tip + 0.035, top)
+    region.fill(ridge, light, pointed * 0.85)
 
 
 def paint_mouth(canvas: Canvas, scene: Scene) -> None:
