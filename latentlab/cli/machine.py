@@ -129,6 +129,9 @@ class Gui:
             raise LatentLabError(problem)
         try:
             from latentlab.ui.app import run_app
+
+            # Qt itself is imported in there, after the worker has been started.
+            return run_app(self.open)
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in (
                 "PySide6",
@@ -141,4 +144,3 @@ class Gui:
                 f"The window needs {error.name}, which is not installed: "
                 "install it with `pip install PySide6-Essentials pyqtgraph superqt`."
             ) from error
-        return run_app(self.open)
