@@ -189,7 +189,7 @@ class Edit:
         library = self.machine.library()
         entry = library.resolve(self.model)
         backend = library.backend(self.model)
-        add_directions(backend, self.direction)
+        added = add_directions(backend, self.direction)
         seeds, stored = self._source(backend)
         picture = build_picture(
             backend.spec,
@@ -202,6 +202,8 @@ class Edit:
             condition=self.decoding.condition(),
             options=self.decoding.options(),
         )
+        if added & picture.edits.keys():
+            picture, stored = moved_picture(library, picture, stored)
         _write(library, self.out, picture, stored, self.grid)
         count = len(seeds) if stored is None else stored.batch
         return _report(self.json, self.out, picture, count)
@@ -224,13 +226,32 @@ class Edit:
         return parse_seeds(self.seeds if self.seed is None else str(self.seed)), None  # type: ignore[arg-type]
 
 
-def add_directions(backend: Any, files: tuple[str, ...]) -> None:
-    """Put the directions of files beside the model's own; a file's name for one wins."""
+def add_directions(backend: Any, files: tuple[str, ...]) -> set[str]:
+    """Put the directions of files beside the model's own; return their names, which win."""
     from latentlab.core.directionfile import load_direction
 
+    added = set()
     for name in files:
         direction = load_direction(Path(name))
         backend.directions[direction.name] = direction
+        added.add(direction.name)
+    return added
+
+
+def moved_picture(
+    library: ModelLibrary, picture: Picture, stored: Latents | None
+) -> tuple[Picture, Latents]:
+    """Return a picture with its edits inside its latents, and the latents.
+
+    A PNG does not hold directions that the model does not have: with the latents it can be made
+    again everywhere, without the direction's file.
+    """
+    from latentlab.core.pictures import stored_hashes
+    from latentlab.services.renderer import Renderer
+
+    latents = Renderer(library).latents(picture, stored)
+    update = {"edits": {}, "seeds": (), "temperature": 1.0, "stored": stored_hashes(latents)}
+    return picture.model_copy(update=update), latents
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from PIL import Image
 from latentlab.backends.checkpoint import state_arrays
 from latentlab.cli import COMMANDS, main
 from latentlab.core.direction import Direction
+from latentlab.core.directionfile import save_direction
 from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
+from latentlab.services.export import load_latents
 from tests.backends.factories import small_vae
 
 
@@ -190,3 +192,23 @@ def test_unknown_benchmarks_and_recipes_say_so(tmp_path, capsys) -> None:
     assert "slider_flood" in capsys.readouterr().err
     assert main(["train", str(tmp_path / "no.toml"), "--run-dir", str(tmp_path / "run")]) == 2
     assert main(["train"]) == 2
+
+
+def test_an_edit_along_a_file_can_be_made_again_from_its_png_alone(
+    model: str, tmp_path: Path, capsys
+) -> None:
+    """The PNG holds the moved latents: no model knows the direction of a file."""
+    vector = np.full(8, 8**-0.5, np.float32)
+    path = tmp_path / "own.safetensors"
+    save_direction(path, Direction("own", "z", {"z": vector}, 2.0, "mean difference"))
+    plain, moved, again = (tmp_path / f"{n}.png" for n in ("plain", "moved", "again"))
+    words = ["edit", model, "--seed", "3", "--set", "smiling=0.5"]
+    assert main([*words, "--out", str(plain)]) == 0
+    own = ["--direction", str(path), "--set", "own=2"]
+    assert main([*words, *own, "--out", str(moved)]) == 0
+    assert main(["edit", model, "--latents", str(moved), "--out", str(again)]) == 0
+    assert moved.read_bytes() == again.read_bytes()
+    assert (np.asarray(Image.open(plain)) != np.asarray(Image.open(moved))).any()
+    kept = load_latents(moved).picture
+    assert kept is not None
+    assert (kept.edits, kept.seeds) == ({}, ())
