@@ -46,9 +46,8 @@ def measure_in_window(statement: str, title: str, **environment: str) -> dict[st
         ) from error
     lines = ended.stdout.strip().splitlines()
     if ended.returncode or not lines:
-        raise LatentLabError(
-            f"{title} did not run: it needs PySide6 (see `latentlab doctor`).",
-            ended.stderr[-4000:],
-        )
+        said = ended.stderr.strip().splitlines()
+        reason = said[-1][:300] if said else "it needs PySide6 (see `latentlab doctor`)"
+        raise LatentLabError(f"{title} did not run: {reason}", ended.stderr[-4000:])
     figures: dict[str, Any] = json.loads(lines[-1])
     return figures
