@@ -197,14 +197,18 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         """Move one slider, in standard deviations; 0 removes the edit."""
         canvas = self.document.canvas
         if canvas is not None:
-            label = f"{direction.replace('_', ' ')} {amount:+.2f}"
+            label = f"{edits.readable(direction)} {amount:+.2f}"
             self.apply_canvas(canvas.with_edit(direction, amount), label, merge_key)
 
     def reset_edits(self, names: list[str] | None = None) -> None:
         """Put some sliders, or all, back to 0."""
         canvas = self.document.canvas
         if canvas is not None:
-            label = "Reset all edits" if names is None else f"Reset {', '.join(names)}"
+            label = (
+                "Reset all edits"
+                if names is None
+                else f"Reset {', '.join(edits.readable(n).lower() for n in names)}"
+            )
             self.apply_canvas(edits.without_edits(canvas, names), label)
 
     def reroll(self) -> None:

@@ -12,8 +12,22 @@ from latentlab.core.noise import MAX_SEED
 from latentlab.core.spec import ModelSpec
 from latentlab.core.store import ArrayStore
 
-FIRST_COUNT = 25
-"""Images of the grid that a freshly opened model shows."""
+FIRST_COUNT = 12
+"""Images of the grid that a freshly opened model shows: at twice their size in a small window."""
+
+
+def readable(name: str) -> str:
+    """Return a name as a person writes it: ``hair_color`` becomes ``Hair colour``."""
+    words = ["colour" if word == "color" else word for word in name.replace("_", " ").split()]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
+
+
+def readable_under(name: str, heading: str) -> str:
+    """Return a name as a person writes it, without the heading that it stands under."""
+    full, group = readable(name), readable(heading)
+    rest = full[len(group) :].strip() if full.startswith(group + " ") else full
+    return rest[:1].upper() + rest[1:]
 
 
 def picture_key(picture: Picture) -> str:

@@ -12,7 +12,7 @@ from latentlab.core.settings import Settings
 VERSION = 1
 """Rises when the docks change so much that an old arrangement makes no sense."""
 
-LEFT_WIDTH, RIGHT_WIDTH = 228, 348
+LEFT_WIDTH, RIGHT_WIDTH = 220, 340
 _AREA = Qt.DockWidgetArea
 
 

@@ -6,6 +6,7 @@ files before a change of the window is called done.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -69,9 +70,12 @@ def _grab(window, out: Path) -> list[Path]:
 
 def main() -> int:
     """Grab everything into the folder that the command line names."""
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots")
+    parser = argparse.ArgumentParser(description="Grab the window in both themes and all sizes.")
+    parser.add_argument("out", type=Path, nargs="?", default=Path("screenshots"))
+    parser.add_argument("model", nargs="?", help="id or file; the first bundled model if none")
+    asked = parser.parse_args()
+    out, model = asked.out, asked.model
     out.mkdir(parents=True, exist_ok=True)
-    model = sys.argv[2] if len(sys.argv) > 2 else None
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory() as home:
         # The person's own settings and files stay out of the pictures.

@@ -16,6 +16,7 @@ QMainWindow::separator {{ background: {line}; width: 1px; height: 1px; }}
 QMainWindow::separator:hover {{ background: {accent}; }}
 QMenuBar::item {{ padding: 6px 8px; background: transparent; }}
 QMenuBar::item:selected {{ background: {accent}; color: {accent_text}; }}
+#tray {{ border-top: 1px solid {line}; }}
 QStatusBar {{ border-top: 1px solid {line}; }}
 QStatusBar::item {{ border: none; }}
 QToolTip {{ color: {text}; background: {base}; border: 1px solid {line}; padding: 3px; }}

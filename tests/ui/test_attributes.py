@@ -8,6 +8,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QScrollArea
 
 from latentlab.core.direction import Direction
+from latentlab.ui.edits import readable, readable_under
 from latentlab.ui.panels.attributes import AttributesPanel
 from latentlab.ui.widgets.notes import EmptyState
 from latentlab.ui.widgets.sigma_slider import BURST_MS
@@ -231,3 +232,11 @@ def test_without_directions_it_says_what_to_do(tmp_path, qtbot):
     assert "latentlab direction waves" in empty.accessibleDescription()
     qtbot.mouseClick(button(panel, "Copy the command"), Qt.MouseButton.LeftButton)
     assert QApplication.clipboard().text().startswith("latentlab direction waves")
+
+
+def test_names_are_said_once_and_in_one_spelling():
+    assert readable("wearing_hat") == "Wearing hat"
+    assert readable("hair_color_black") == "Hair colour black"
+    assert readable_under("hair_color_black", "hair colour") == "Black"
+    assert readable_under("hair_length", "More") == "Hair length"
+    assert readable_under("hair", "hair") == "Hair"

@@ -14,6 +14,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.noise import MAX_SEED
 from latentlab.core.requests import Failure
+from latentlab.ui.edits import FIRST_COUNT
 from latentlab.ui.panels.canvas import CanvasPanel
 from latentlab.ui.widgets.colours import cividis
 from latentlab.ui.widgets.image_mime import PICTURE_MIME, picture_mime, read_pictures
@@ -100,7 +101,7 @@ def test_an_empty_canvas_teaches(tmp_path, qtbot, bridge):
 
 
 def test_grid_shows_what_the_worker_made(controller, canvas):
-    assert canvas.view.count == 25
+    assert canvas.view.count == FIRST_COUNT
     np.testing.assert_array_equal(canvas.view.image(7), controller.last_images[7])
     rect = canvas.view.image_rect(7)
     scale = int(canvas.view.scale)
@@ -118,7 +119,7 @@ def test_double_click_shows_one_image_and_escape_goes_back(controller, canvas, q
     canvas.view.setFocus()
     qtbot.keyClick(canvas.view, Qt.Key.Key_Escape)
     assert controller.document.canvas == grid
-    assert canvas.view.count == 25
+    assert canvas.view.count == FIRST_COUNT
 
 
 def test_click_selects_for_the_whole_window_and_keep_takes_it(controller, canvas, qtbot):
@@ -138,7 +139,7 @@ def test_error_stands_on_the_canvas_and_goes_away(controller, canvas, bridge):
     bridge.failure = None
     controller.reroll()
     assert canvas.view.failure is None
-    assert canvas.view.count == 25
+    assert canvas.view.count == FIRST_COUNT
 
 
 def test_computing_is_said_only_for_slow_images(controller, canvas, bridge, qtbot):

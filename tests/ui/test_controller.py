@@ -15,6 +15,7 @@ from latentlab.core.document import Document
 from latentlab.core.settings import Settings
 from latentlab.ui.app import build_window, start_worker
 from latentlab.ui.edits import (
+    FIRST_COUNT,
     changed_tray,
     kept,
     moved_in_tray,
@@ -70,7 +71,7 @@ def test_samples_edits_photographs_and_exports(app_window, qtbot, tmp_path, tiny
     window = app_window
     control = window.controller
     first = settled(window, qtbot)
-    assert first.shape == (25, 16, 16, 3)
+    assert first.shape == (FIRST_COUNT, 16, 16, 3)
     expected = reference(tiny_model, control.document.canvas)
     assert np.abs(first.astype(int) - expected).max() <= 1
 

@@ -33,10 +33,10 @@ def test_one_drag_is_one_row(window):
         window.controller.set_edit("smiling", step / 10, "drag 1")
     window.controller.end_merge()
     window.controller.set_edit("smiling", 0.5, "drag 2")
-    assert labels(panel) == ["Start", "smiling +1.90", "smiling +0.50"]
+    assert labels(panel) == ["Start", "Smiling +1.90", "Smiling +0.50"]
     window.controller.undo()
     window.controller.set_edit("mustache", 1.0)
-    assert labels(panel) == ["Start", "smiling +1.90", "mustache +1.00"]
+    assert labels(panel) == ["Start", "Smiling +1.90", "Mustache +1.00"]
     checker.deleteLater()
 
 
@@ -88,7 +88,7 @@ def test_a_loaded_history_replaces_all_rows(window, tmp_path):
         controller.set_sampling(seed=seed + 100)
     assert panel.model.rowCount() == 7
     assert controller.load_session(tmp_path / "a.latentlab")
-    assert labels(panel) == ["Start", "smiling +2.00"]
+    assert labels(panel) == ["Start", "Smiling +2.00"]
 
 
 def test_a_kept_image_is_the_picture_of_its_step(window):

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QFileDialog, QPushButton
 from latentlab.core.autosave import autosave_folder, recoverable
 from latentlab.core.latents import Latents
 from latentlab.core.session import Session, load_session, save_session
+from latentlab.ui.edits import FIRST_COUNT
 from latentlab.ui.keeper import SessionKeeper
 from tests.ui.stage import DEPTH, picture
 from tests.ui.windows import drop_on, file_data, make_window
@@ -166,7 +167,7 @@ def test_after_a_crash_the_work_is_offered(tmp_path, qapp, qtbot, button):
         assert window.controller.dirty
         assert len(own_autosaves()) == 1
     else:
-        assert canvas.seeds == tuple(range(25))
+        assert canvas.seeds == tuple(range(FIRST_COUNT))
     assert recoverable() == []
     window.close()
     window.deleteLater()

@@ -17,6 +17,7 @@ from latentlab.core.requests import Failure, JobProgress, JobResult
 from latentlab.core.settings import load_settings
 from latentlab.services.worker_protocol import WorkerDied, WorkerReady
 from latentlab.ui import app
+from latentlab.ui.edits import FIRST_COUNT
 from latentlab.ui.panel_host import PanelHost
 from tests.ui.stage import picture, pixels
 from tests.ui.windows import differs, drop_on, file_data, make_window
@@ -32,9 +33,9 @@ def shown_text(widget: QWidget) -> str:
 
 
 def test_first_model_opens_with_a_grid_and_images_arrive(window):
-    assert window.controller.document.canvas.seeds == tuple(range(25))
-    assert window.canvas.view.count == 25
-    assert window.controller.last_images.shape == (25, 12, 12, 3)
+    assert window.controller.document.canvas.seeds == tuple(range(FIRST_COUNT))
+    assert window.canvas.view.count == FIRST_COUNT
+    assert window.controller.last_images.shape == (FIRST_COUNT, 12, 12, 3)
 
 
 def test_everything_is_visible_at_the_smallest_size_of_the_drawing(window, qtbot):
@@ -57,7 +58,7 @@ def test_reroll_undo_and_redo_by_keys(window, qtbot):
     images = window.controller.last_images
     qtbot.keyClick(window, Qt.Key.Key_R)
     after = window.controller.document.canvas
-    assert len(after.seeds) == 25
+    assert len(after.seeds) == FIRST_COUNT
     assert after.seeds != before.seeds
     assert not np.array_equal(window.controller.last_images, images)
     qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -70,10 +71,10 @@ def test_reroll_undo_and_redo_by_keys(window, qtbot):
 
 def test_brackets_step_through_seeds(window, qtbot):
     qtbot.keyClick(window, Qt.Key.Key_BracketRight)
-    assert window.controller.document.canvas.seeds == tuple(range(25, 50))
+    assert window.controller.document.canvas.seeds == tuple(range(FIRST_COUNT, 2 * FIRST_COUNT))
     qtbot.keyClick(window, Qt.Key.Key_BracketLeft)
     qtbot.keyClick(window, Qt.Key.Key_BracketLeft)
-    assert window.controller.document.canvas.seeds == tuple(range(25))
+    assert window.controller.document.canvas.seeds == tuple(range(FIRST_COUNT))
 
 
 def test_keep_by_key_needs_a_chosen_image(window, qtbot):
@@ -410,3 +411,23 @@ def test_a_qt_that_crashes_is_refused_in_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr("sys.version_info", SimpleNamespace(major=3, minor=11))
     assert app.main() == 2
     assert "PySide6 6.12.0 crashes on Python 3.11" in capsys.readouterr().err
+
+
+def test_the_first_grid_shows_small_faces_at_twice_their_size(window, qtbot):
+    """At the smallest usual size of the window too, where 64 pixels would be a stamp."""
+    window.resize(1100, 700)
+    window.layout_keeper.reset()
+    window.bridge.size = 64
+    window.controller.reroll()
+    qtbot.waitUntil(lambda: window.controller.last_images.shape[1] == 64)
+    qtbot.waitUntil(lambda: window.canvas.view.scale >= 2)
+
+
+def test_the_tray_is_as_high_as_its_tiles_until_it_scrolls(window, qtbot):
+    empty = window.tray.height()
+    for _ in range(3):
+        window.controller.keep(0)
+    assert window.tray.height() == empty
+    for _ in range(30):
+        window.controller.keep(1)
+    qtbot.waitUntil(lambda: window.tray.height() > empty)

@@ -20,7 +20,8 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.direction import Direction
-from latentlab.ui.widgets.attribute_row import AttributeRow, describe_direction, readable
+from latentlab.ui.edits import readable
+from latentlab.ui.widgets.attribute_row import AttributeRow, describe_direction
 from latentlab.ui.widgets.notes import EmptyState
 
 COURSE = (

@@ -203,6 +203,8 @@ class TrayPanel(QWidget):
     def __init__(self, controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Tray")
+        self.setObjectName("tray")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._controller = controller
         self.view = TrayView()
         self.model = TrayModel(controller, self)
@@ -225,11 +227,15 @@ class TrayPanel(QWidget):
         layout.setSpacing(8)
         layout.addLayout(side)
         layout.addWidget(self.view, 1)
-        bar = self.view.horizontalScrollBar().sizeHint().height()
-        self.setMinimumHeight(TILE.height() + bar + 6)
-        self.setMaximumHeight(TILE.height() + bar + 14)
+        self.view.horizontalScrollBar().rangeChanged.connect(self._fit_height)
+        self._fit_height()
         self._connect()
         self._follow(controller.document)
+
+    def _fit_height(self, *_: object) -> None:
+        """As high as the tiles, and the scroll bar when there is one."""
+        bar = self.view.horizontalScrollBar()
+        self.setFixedHeight(TILE.height() + 8 + (bar.sizeHint().height() if bar.maximum() else 0))
 
     def _connect(self) -> None:
         self._controller.document_changed.connect(self._follow)

@@ -7,6 +7,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from latentlab.core.direction import Direction
+from latentlab.ui.edits import readable, readable_under
 from latentlab.ui.widgets.sigma_slider import SigmaBox, SigmaSlider
 
 _FIGURES = (
@@ -17,12 +18,6 @@ _FIGURES = (
     ("selectivity", "Selectivity (target / side)", "{:.1f}"),
     ("count", "Fitted on", "{:,.0f} images"),
 )
-
-
-def readable(name: str) -> str:
-    """Return a name as a person writes it: ``wearing_hat`` becomes ``Wearing hat``."""
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
 
 
 def describe_direction(direction: Direction, fitted_elsewhere: bool) -> str:
@@ -82,8 +77,9 @@ class AttributeRow(QWidget):
         self.fitted_elsewhere = fitted_elsewhere
         self.name = direction.name
         title = readable(direction.name)
+        short = readable_under(direction.name, direction.group)
         tip = describe_direction(direction, fitted_elsewhere)
-        self.label = _Name(f"⚠ {title}" if fitted_elsewhere else title)
+        self.label = _Name(f"⚠ {short}" if fitted_elsewhere else short)
         self.label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.slider = SigmaSlider()
         self.slider.setAccessibleName(f"{title}, in standard deviations")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from latentlab.core.document import Document
@@ -47,10 +47,13 @@ class HintBar(QWidget):
         self.close_button.setAccessibleName("Dismiss the first steps")
         self.close_button.setToolTip("Dismiss; Help > First steps brings them back")
         self.close_button.clicked.connect(self.dismissed)
+        for label in self._labels.values():
+            # In one line with the button, whose height is the bar's.
+            label.setMinimumHeight(self.close_button.sizeHint().height())
         layout = QHBoxLayout(self)
         layout.setContentsMargins(8, 4, 8, 4)
         layout.addWidget(steps, 1)
-        layout.addWidget(self.close_button)
+        layout.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
         controller.document_changed.connect(self._follow)
         self.recolour()
         self._show_steps()

@@ -14,7 +14,7 @@ from latentlab.ui.widgets.grid_geometry import GridGeometry, fit_grid, next_scal
 from latentlab.ui.widgets.images import Images, as_qimage
 
 _GAP = 4
-_MARGIN = 12
+_MARGIN = 4
 
 
 class ImageSurface(QWidget):
