@@ -5,6 +5,7 @@ Importing this module imports no torch, so that the window and ``latentlab model
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import math
 import re
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from latentlab.catalog import BUNDLED_MODELS
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array
-from latentlab.core.modelfile import ModelHeader, read_header, read_preview
+from latentlab.core.modelfile import ModelHeader, read_header, read_model, read_preview
 from latentlab.core.paths import asset_path, models_folder
 
 if TYPE_CHECKING:
@@ -218,9 +219,13 @@ class ModelLibrary:
         for entry in entries:
             if entry.path.resolve() == path.resolve():
                 return entry
-        # A copy of weights that the library already has.
+        # A copy of weights that the library already has, by what its header says.
         mark = header.spec.fingerprint
-        return next(e for e in entries if e.header and e.header.spec.fingerprint == mark)
+        known = next(e for e in entries if e.header and e.header.spec.fingerprint == mark)
+        if not filecmp.cmp(path, known.path, shallow=False):
+            # It may be damaged: then that is said, and no other file's images are shown for it.
+            read_model(path)
+        return known
 
     def resolve(self, model: str | Path) -> Entry:
         """Return the entry of an id, or of a model file anywhere.

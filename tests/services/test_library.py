@@ -122,6 +122,21 @@ def test_adding_a_copy_gives_the_entry_that_is_there(folder: Path, tmp_path: Pat
     assert library(folder).add(copy).path == folder / "a.safetensors"
 
 
+def test_a_damaged_copy_is_said_and_never_answered_by_the_original(
+    folder: Path, tmp_path: Path
+) -> None:
+    write_vae(folder / "a.safetensors", "faces")
+    damaged = bytearray((folder / "a.safetensors").read_bytes())
+    # The last numbers of the last tensor become NaN; the header stays whole.
+    damaged[-8:] = b"\xff" * 8
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(damaged)
+    models = library(folder)
+    with pytest.raises(LatentLabError, match=r"not finite|not the ones that it describes"):
+        models.resolve(str(copy))
+    assert [entry.path for entry in models.entries()] == [folder / "a.safetensors"]
+
+
 def test_adding_what_is_no_model_changes_nothing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"no")
     models = library(folder)
