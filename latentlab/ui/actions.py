@@ -251,6 +251,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         argument="1",
     ),
     ActionRow(
+        "restart_worker",
+        "Start the &worker again",
+        "&Model",
+        f"{_SHOW}restart_worker",
+        tip="Start the process that runs the networks anew; running jobs end",
+        separator=True,
+    ),
+    ActionRow(
         "theme_system",
         "&System",
         "&View/&Theme",

@@ -39,6 +39,13 @@ def copy_command(window: Any) -> None:
         window.controller.message.emit("The command is on the clipboard", command)
 
 
+def restart_worker(window: Any) -> None:
+    """Start the process of the networks anew; what is shown is made again."""
+    window.notice.hide()
+    window.status.device.setText("starting…")
+    window.bridge.restart()
+
+
 def open_palette(window: Any) -> None:
     """Open the action palette."""
     window.palette_popup.open_with(window.palette_entries())
@@ -109,5 +116,12 @@ def show_panel(window: Any, place: str) -> None:
     dock.raise_()
     host = dock.widget()
     first = host.nextInFocusChain()
-    if first is not None and host.isAncestorOf(first):
-        first.setFocus()
+    while first is not host and not (
+        host.isAncestorOf(first)
+        and first.isVisibleTo(host)
+        and first.isEnabled()
+        and first.focusPolicy() & Qt.FocusPolicy.TabFocus
+    ):
+        first = first.nextInFocusChain()
+    if first is not host:
+        first.setFocus(Qt.FocusReason.ShortcutFocusReason)

@@ -431,3 +431,25 @@ def test_the_tray_is_as_high_as_its_tiles_until_it_scrolls(window, qtbot):
     for _ in range(30):
         window.controller.keep(1)
     qtbot.waitUntil(lambda: window.tray.height() > empty)
+
+
+def test_a_number_key_puts_the_focus_into_its_panel(window, qtbot):
+    window.canvas.view.setFocus()
+    qtbot.keyClick(window, Qt.Key.Key_1)
+    host = window.hosts["attributes"]
+    qtbot.waitUntil(lambda: host.isAncestorOf(QApplication.focusWidget() or window))
+
+
+def test_the_worker_can_be_started_again_from_the_menu(window):
+    window.actions_table.actions["restart_worker"].trigger()
+    assert window.bridge.restarts == [None]
+
+
+def test_the_current_step_stays_in_sight_when_the_history_shrinks(window, qtbot):
+    for number in range(40):
+        window.controller.set_sampling(seed=number)
+    view = window.history_panel.view
+    window.resize(1000, 1000)
+    qtbot.wait(20)
+    window.resize(1000, 620)
+    qtbot.waitUntil(lambda: view.viewport().rect().contains(view.visualRect(view.currentIndex())))

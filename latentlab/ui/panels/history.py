@@ -12,8 +12,9 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QSize,
     Qt,
+    QTimer,
 )
-from PySide6.QtGui import QColor, QPalette, QPixmap
+from PySide6.QtGui import QColor, QPalette, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QVBoxLayout, QWidget
 
 from latentlab.core.document import Document, Entry, Picture
@@ -181,3 +182,8 @@ class HistoryPanel(QWidget):
 
     def _go(self, index: Index) -> None:
         self._controller.go(index.row())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the step where the person is in sight."""
+        super().resizeEvent(event)
+        QTimer.singleShot(0, self, lambda: self.view.scrollTo(self.view.currentIndex()))

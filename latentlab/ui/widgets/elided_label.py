@@ -22,10 +22,12 @@ class ElidedLabel(QLabel):
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint as much as fits."""
         painter = QPainter(self)
-        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        room = self.contentsRect()
+        cut = Qt.TextElideMode.ElideRight
+        text = self.fontMetrics().elidedText(self.text(), cut, room.width())
         tip = "" if text == self.text() else self.text()
         if tip != self.toolTip():
             self.setToolTip(tip)
         painter.setPen(self.palette().windowText().color())
         flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-        painter.drawText(self.rect(), flags, text)
+        painter.drawText(room, flags, text)
