@@ -18,6 +18,7 @@ LATENTS_SUFFIXES = (".npz",)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 _PNG_MARK = b"latentlab:picture"
 _LATENTS_MARK = b"latentlab-latents"
+_DIRECTION_MARK = b"latentlab-direction"
 _PEEK = 2**17
 
 
@@ -33,6 +34,11 @@ class FileActions:
                 raise LatentLabError(f"There is no file '{path}': check the name.")
             if suffix == SESSION_SUFFIX:
                 self.load_session(path)
+            elif suffix == MODEL_SUFFIX and _says(path, _DIRECTION_MARK):
+                raise LatentLabError(
+                    f"'{path.name}' is a direction: move images along it with `latentlab edit "
+                    f"MODEL --direction {path.name} --set NAME=2`."
+                )
             elif suffix == MODEL_SUFFIX and not _says(path, _LATENTS_MARK):
                 self.open_model(path)
             elif (

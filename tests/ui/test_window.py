@@ -11,6 +11,7 @@ from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QDockWidget, QToolButton, QWidget
 
 from latentlab.catalog import Row
+from latentlab.core.directionfile import save_direction
 from latentlab.core.document import Document
 from latentlab.core.registry import Plugin
 from latentlab.core.requests import Failure, JobProgress, JobResult
@@ -453,3 +454,12 @@ def test_the_current_step_stays_in_sight_when_the_history_shrinks(window, qtbot)
     qtbot.wait(20)
     window.resize(1000, 620)
     qtbot.waitUntil(lambda: view.viewport().rect().contains(view.visualRect(view.currentIndex())))
+
+
+def test_a_direction_file_says_where_it_is_of_use(window, tmp_path):
+    path = tmp_path / "own.safetensors"
+    save_direction(path, next(iter(window.controller.directions.values())))
+    before = window.controller.document
+    assert drop_on(window.canvas, file_data(path))
+    assert "--direction own.safetensors" in shown_text(window.notice)
+    assert window.controller.document == before

@@ -179,9 +179,9 @@ class AttributesPanel(QWidget):
         else:
             self._empty.say(
                 f"{model.spec.title or model.spec.id} has no attribute directions",
-                "A direction is a way through the latent space that changes one attribute. Find "
-                "one from labelled images with this command in a terminal, then open the model "
-                f"again:\n\n{self.direction_command()}",
+                "A direction is a way through the latent space that changes one attribute. This "
+                "command in a terminal finds one from labelled images; `latentlab edit` with "
+                f"--direction FILE moves images along it:\n\n{self.direction_command()}",
             )
         self._empty.set_button("" if model is None else "Copy the command")
         self._stack.setCurrentIndex(1)
