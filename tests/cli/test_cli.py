@@ -212,3 +212,17 @@ def test_an_edit_along_a_file_can_be_made_again_from_its_png_alone(
     kept = load_latents(moved).picture
     assert kept is not None
     assert (kept.edits, kept.seeds) == ({}, ())
+
+
+def test_a_reader_that_has_enough_gets_no_traceback() -> None:
+    code = "import sys; from latentlab.cli import main; sys.exit(main(['models', '--json']))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert said == b""
