@@ -113,10 +113,11 @@ def paint_mouth(canvas: Canvas, scene: Scene) -> None:
     """Paint the mouth: a curve that bends from a frown to an open smile with teeth."""
     region = canvas.head(-0.6, 0.6, 0.1, 0.8)
     smile = scene["smiling"]
-    half = 0.175 + 0.035 * smile + 0.012 * scene.nuisance["mouth_width"]
+    half = 0.180 + 0.030 * smile + 0.012 * scene.nuisance["mouth_width"]
     u, v = region.u - scene.turn * 1.05, region.v - 0.365
     across = u / half
-    bend = smile * 0.10 * (across.square() - 0.4)
+    # A frown has no teeth to tell it by: it bends more than a smile.
+    bend = smile * torch.where(smile < 0, 0.17, 0.10) * (across.square() - 0.4)
     opening = (smile * 0.13).clamp_min(0) * (1 - across.square()).clamp_min(0)
     upper, lower = -bend, opening - bend
     ends = u.abs() - half

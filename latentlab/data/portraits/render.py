@@ -12,7 +12,7 @@ from latentlab.data.portraits.attributes import Table
 from latentlab.data.portraits.canvas import Canvas, both, ellipse
 from latentlab.data.portraits.scene import Scene, build_scene, nuisances
 
-VERSION = 3
+VERSION = 4
 """Rises when the same seed would give other pixels."""
 CHUNK_PIXELS = 32 * 64 * 64
 """What is painted at a time: layers of this size stay in a core's cache."""
