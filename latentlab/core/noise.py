@@ -18,14 +18,21 @@ MAX_SEED = 2**63 - 1
 _UNIT = 2.0**-53
 
 
-def _raw(seed: int, stream: str, index: int, count: int) -> NDArray[np.uint64]:
+def _bits(seed: int, stream: str, counter: int, count: int) -> NDArray[np.uint64]:
+    """Return ``count`` raw words of the generator (seed, stream) from block ``counter`` on."""
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed must lie in 0..{MAX_SEED}, not {seed}")
-    key = int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=8).digest(), "little")
+    name = int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=8).digest(), "little")
+    if name >= 2**63:
+        # Rounded to 53 bits, as the first draws that were kept had it; the seed never is.
+        name = min(int(float(name)), 2**64 - 2048)
+    generator = np.random.Philox(key=np.array([seed, name], np.uint64), counter=counter)
+    return np.asarray(generator.random_raw(count), np.uint64)
+
+
+def _raw(seed: int, stream: str, index: int, count: int) -> NDArray[np.uint64]:
     # The two low words count blocks inside one row; the high words name the row.
-    counter = (index & (2**64 - 1)) << 128
-    bits = np.random.Philox(key=[seed, key], counter=counter).random_raw(count)
-    return np.asarray(bits, dtype=np.uint64)
+    return _bits(seed, stream, (index & (2**64 - 1)) << 128, count)
 
 
 def uniform(seed: int, stream: str, index: int, shape: Sequence[int]) -> NDArray[np.float32]:
@@ -80,10 +87,6 @@ def uniform_table(
 
     Faster than a call a row: the rows lie one after another in the counter's low words.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed must lie in 0..{MAX_SEED}, not {seed}")
-    key = int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=8).digest(), "little")
     words = (width + 3) // 4 * 4  # one Philox block makes four words
-    generator = np.random.Philox(key=[seed, key], counter=start * words // 4)
-    bits = np.asarray(generator.random_raw(count * words), np.uint64).reshape(count, words)
+    bits = _bits(seed, stream, start * words // 4, count * words).reshape(count, words)
     return np.asarray((bits[:, :width] >> np.uint64(11)) * _UNIT, np.float64)
