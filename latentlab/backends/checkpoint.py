@@ -15,6 +15,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array
 from latentlab.core.modelfile import StoredModel, read_model
 from latentlab.core.registry import plugin
+from latentlab.core.spec import ModelSpec
 
 
 def state_arrays(network: nn.Module, *, half: bool = True) -> dict[str, Array]:
@@ -55,11 +56,38 @@ def check_state(network: nn.Module, arrays: Mapping[str, Array], name: str) -> d
     return state
 
 
+_IMPLIED = (
+    "image_shape",
+    "spaces",
+    "capabilities",
+    "encode_kind",
+    "conditions",
+    "class_names",
+    "attribute_names",
+)
+"""Fields of a spec that follow from the configuration."""
+
+
+def _check_spec(family: Any, config: Any, spec: ModelSpec, name: str) -> None:
+    """Raise unless the file says of itself what its network does; a family may leave this out."""
+    implied = getattr(family, "implied_spec", None)
+    if implied is None:
+        return
+    own = implied(config)
+    wrong = [field for field in _IMPLIED if getattr(own, field) != getattr(spec, field)]
+    if wrong:
+        raise LatentLabError(
+            f"What '{name}' says of itself ({', '.join(wrong)}) is not what its network does: "
+            "choose or download it again."
+        )
+
+
 def backend_from(stored: StoredModel, name: str = "the model") -> Any:
     """Build the backend of a stored model, on the CPU, in float32.
 
     Raises:
-        LatentLabError: unknown family, wrong configuration, or weights that do not fit.
+        LatentLabError: unknown family, wrong configuration, a spec that does not follow from it,
+            or weights that do not fit.
     """
     family: Any = plugin("latentlab.backends", stored.header.spec.family).load()
     try:
@@ -70,6 +98,7 @@ def backend_from(stored: StoredModel, name: str = "the model") -> Any:
             f"'{stored.header.spec.family}': choose or download it again.",
             str(error),
         ) from error
+    _check_spec(family, config, stored.header.spec, name)
     # On the meta device a wrong or hostile configuration costs no memory before it is checked.
     with torch.device("meta"):
         network = family.build_network(config)

@@ -133,6 +133,11 @@ class VaeBackend:
         return VaeConfig.model_validate(dict(values))
 
     @classmethod
+    def implied_spec(cls, config: VaeConfig) -> ModelSpec:
+        """Return the spec that a configuration implies, without an identity of its own."""
+        return vae_spec(config, id="")
+
+    @classmethod
     def build_network(cls, config: VaeConfig) -> VaeNetwork:
         """Return an untrained network; on the meta device it takes no memory."""
         return VaeNetwork(config)

@@ -11,6 +11,7 @@ import numpy as np
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, Latents, read_only
+from latentlab.core.spec import LatentSpace
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,22 @@ class Direction:
         if not math.isfinite(self.scale) or self.scale <= 0:
             raise LatentLabError(f"Direction '{self.name}' has no positive scale: fit it again.")
 
+    def check(self, space: LatentSpace) -> None:
+        """Raise ``LatentLabError`` unless it moves in ``space``, with parts of its shapes."""
+        known = {part.name: part.shape for part in space.parts}
+        fits = self.space == space.name and all(
+            name in known
+            and len(known[name]) == array.ndim
+            and all(want in (None, have) for want, have in zip(known[name], array.shape))
+            for name, array in self.vector.items()
+        )
+        if not fits:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in self.vector.items())
+            raise LatentLabError(
+                f"Direction '{self.name}' moves in space '{self.space}' ({shapes}), which is not "
+                f"space '{space.name}' of this model: fit it on this model."
+            )
+
 
 def apply_edits(
     latents: Latents, edits: Mapping[str, float], known: Mapping[str, Direction]
@@ -63,7 +80,7 @@ def apply_edits(
         known: the directions of the model, by name.
 
     Raises:
-        LatentLabError: a direction is unknown or belongs to another space.
+        LatentLabError: a direction is unknown, belongs to another space, or has other shapes.
     """
     parts = {name: array.astype(np.float64) for name, array in latents.items()}
     moved = False
@@ -81,6 +98,11 @@ def apply_edits(
                 f"Direction '{name}' moves in space '{direction.space}', not '{latents.space}'."
             )
         for part, vector in direction.vector.items():
+            if part not in parts or parts[part].shape[1:] != vector.shape:
+                raise LatentLabError(
+                    f"Direction '{name}' has a part '{part}' of shape {vector.shape}, which these "
+                    "latents do not have: fit it on this model."
+                )
             parts[part] += edits[name] * direction.scale * vector.astype(np.float64)
         moved = True
     if not moved:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ class DirectionHeader(Frozen):
 class ModelHeader(Frozen):
     """What can be read of a model file without reading its weights."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = Field(default=FORMAT_VERSION, ge=1)
     config: dict[str, Any]
     spec: ModelSpec
     directions: tuple[DirectionHeader, ...] = ()
@@ -101,12 +103,14 @@ def replace_file(path: Path, write: Any) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise LatentLabError(
             f"'{path}' could not be written ({reason}): free some space or choose another folder."
         ) from error
+    finally:
+        # Gone after the rename; whatever stopped the writing, half a file is not left behind.
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_model(path: Path, model: StoredModel) -> ModelHeader:
@@ -117,7 +121,9 @@ def write_model(path: Path, model: StoredModel) -> ModelHeader:
     """
     weights = {name: np.asarray(array, order="C") for name, array in model.weights.items()}
     mark = fingerprint(weights)
-    spec = model.header.spec.model_copy(update={"fingerprint": mark})
+    # JSON has no word for a figure that is not finite, and such a file could not be read again.
+    quality = {n: v for n, v in model.header.spec.quality.items() if math.isfinite(v)}
+    spec = model.header.spec.model_copy(update={"fingerprint": mark, "quality": quality})
     rows = tuple(
         DirectionHeader(
             name=d.name,
@@ -158,12 +164,15 @@ def _check_readable(path: Path) -> None:
         )
 
 
-def _open(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Give the open file; what is wrong with it, then or while it is read, is one sentence."""
     try:
         _check_readable(path)
-        return safe_open(path, framework="numpy")
+        with safe_open(path, framework="numpy") as stored:
+            yield stored
     except OSError as error:
-        raise LatentLabError(f"'{path}' cannot be read ({error.strerror}).") from error
+        raise LatentLabError(f"'{path}' cannot be read ({error.strerror or error}).") from error
     except SafetensorError as error:
         raise LatentLabError(
             f"'{path.name}' is not a whole safetensors file: it is truncated, damaged or of "
@@ -186,7 +195,7 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
                 f"reads {FORMAT_VERSION}): update LatentLab."
             )
         return ModelHeader.model_validate_json(text)
-    except (ValidationError, ValueError, AttributeError) as error:
+    except (ValidationError, ValueError, AttributeError, RecursionError) as error:
         raise LatentLabError(
             f"The description inside '{path.name}' is damaged: choose or download it again.",
             str(error),
@@ -199,14 +208,19 @@ def read_header(path: Path) -> ModelHeader:
     Raises:
         LatentLabError: not a whole LatentLab model file.
     """
-    with _open(path) as stored:
+    with _opened(path) as stored:
         return _header(path, stored.metadata())
 
 
 def read_preview(path: Path) -> Array | None:
-    """Read the card's picture, uint8 ``(H, W, C)``, if the file has one."""
-    with _open(path) as stored:
-        return stored.get_tensor("preview") if "preview" in stored.keys() else None  # noqa: SIM118
+    """Read the card's picture, uint8 ``(H, W, C)``, if the file has one.
+
+    Raises:
+        LatentLabError: not a whole safetensors file, or its ``preview`` is not such a picture.
+    """
+    with _opened(path) as stored:
+        present = "preview" in stored.keys()  # noqa: SIM118 (not a mapping)
+        return _preview(path, {"preview": _tensor(path, stored, "preview")} if present else {})
 
 
 def read_directions(path: Path) -> dict[str, Direction]:
@@ -215,25 +229,58 @@ def read_directions(path: Path) -> dict[str, Direction]:
     Raises:
         LatentLabError: not a whole LatentLab model file, or a direction is damaged.
     """
-    with _open(path) as stored:
+    with _opened(path) as stored:
         header = _header(path, stored.metadata())
         names = [n for n in stored.keys() if n.startswith("direction.")]  # noqa: SIM118
-        return _directions(header, {name: stored.get_tensor(name) for name in names})
+        return _directions(header, {name: _tensor(path, stored, name) for name in names}, path)
 
 
-def _directions(header: ModelHeader, tensors: Mapping[str, Array]) -> dict[str, Direction]:
-    directions = {}
+def _preview(path: Path, tensors: Mapping[str, Array]) -> Array | None:
+    found = tensors.get("preview")
+    if found is None or (
+        found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] in (1, 3) and found.size
+    ):
+        return found
+    raise LatentLabError(
+        f"The picture inside '{path.name}' is {found.dtype} {found.shape}, not uint8 (H, W, 1 or "
+        "3): the file is damaged; choose or download it again."
+    )
+
+
+def _directions(
+    header: ModelHeader, tensors: Mapping[str, Array], path: Path
+) -> dict[str, Direction]:
+    directions: dict[str, Direction] = {}
+    spaces = {space.name: space for space in header.spec.spaces}
     for row in header.directions:
+        if row.name in directions or row.space not in spaces:
+            raise LatentLabError(
+                f"Direction '{row.name}' inside '{path.name}' is there twice or moves in a space "
+                "that the model does not have: the file is damaged; choose or download it again."
+            )
         prefix = f"direction.{row.name}."
         vector = {n[len(prefix) :]: a for n, a in tensors.items() if n.startswith(prefix)}
         directions[row.name] = Direction(vector=vector, **row.model_dump())
+        directions[row.name].check(spaces[row.space])
     return directions
+
+
+def _tensor(path: Path, stored: Any, name: str) -> Array:
+    try:
+        return np.asarray(stored.get_tensor(name))
+    except TypeError as error:
+        # numpy knows no bfloat16 and no 8-bit floats, and no model file holds them.
+        raise LatentLabError(
+            f"Tensor '{name}' in '{path.name}' is of a type that model files do not use "
+            "(bfloat16 or 8-bit): import the file from its own format.",
+            str(error),
+        ) from error
 
 
 def _tensors(path: Path, stored: Any) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     for name in stored.keys():  # noqa: SIM118 (not a mapping)
-        array = stored.get_tensor(name)
+        array = _tensor(path, stored, name)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise LatentLabError(
                 f"Tensor '{name}' in '{path.name}' holds values that are not finite: "
@@ -250,7 +297,7 @@ def read_model(path: Path) -> StoredModel:
         LatentLabError: not a whole LatentLab model file, weights that are not finite, or weights
             that do not match the fingerprint in the header.
     """
-    with _open(path) as stored:
+    with _opened(path) as stored:
         header = _header(path, stored.metadata())
         tensors = _tensors(path, stored)
     weights = {name[4:]: array for name, array in tensors.items() if name.startswith("net.")}
@@ -259,4 +306,5 @@ def read_model(path: Path) -> StoredModel:
             f"The weights in '{path.name}' are not the ones that it describes: "
             "the file was changed or damaged; choose or download it again."
         )
-    return StoredModel(header, weights, _directions(header, tensors), tensors.get("preview"))
+    directions = _directions(header, tensors, path)
+    return StoredModel(header, weights, directions, _preview(path, tensors))

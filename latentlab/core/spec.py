@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 PartKind = Literal["gaussian", "uniform", "categorical", "learned"]
 Interpolation = Literal["spherical", "linear", "step"]
@@ -107,7 +107,7 @@ class ModelSpec(Frozen):
     class_names: tuple[str, ...] = ()
     attribute_names: tuple[str, ...] = ()
     provenance: Provenance = Provenance()
-    quality: dict[str, float] = Field(default_factory=dict)
+    quality: dict[str, FiniteFloat] = Field(default_factory=dict)
     fingerprint: str = ""
 
     def space(self, name: str | None = None) -> LatentSpace:
