@@ -8,13 +8,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def to_levels(images: Tensor) -> NDArray[np.uint8]:
-    """Return images ``(B, C, H, W)`` in [-1, 1] as uint8 ``(B, H, W, C)``.
+def quantise(images: Tensor) -> Tensor:
+    """Return images ``(B, C, H, W)`` in [-1, 1] as uint8 ``(B, H, W, C)``, on their own device.
 
     The value is round((x + 1) * 127.5), cut to 0..255: what a person sees, or exports.
     """
     levels = ((images.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255)
-    return np.ascontiguousarray(levels.to(torch.uint8).cpu().numpy())
+    return levels.to(torch.uint8).contiguous()
+
+
+def to_levels(images: Tensor) -> NDArray[np.uint8]:
+    """Return images ``(B, C, H, W)`` in [-1, 1] as uint8 ``(B, H, W, C)``; see ``quantise``."""
+    return quantise(images).cpu().numpy()
 
 
 def from_levels(images: NDArray[np.uint8]) -> Tensor:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentlab.backends.base import EncodeUpdate
+from latentlab.backends.images import from_levels, quantise
 from latentlab.core.direction import apply_edits
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
@@ -33,21 +34,6 @@ Images = NDArray[np.uint8]
 Options = Mapping[str, Any]
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """Quantise images ``(B, C, H, W)`` in [-1, 1] to uint8 ``(B, H, W, C)``, where they are.
-
-    The value is round((x + 1) * 127.5), cut to 0..255.
-    """
-    levels = ((images.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255)
-    return levels.to(torch.uint8).contiguous()
-
-
-def from_uint8(images: Images) -> Tensor:
-    """Return uint8 ``(B, H, W, C)`` as float32 ``(B, C, H, W)`` in [-1, 1], on the CPU."""
-    tensor = torch.from_numpy(np.array(images, dtype=np.float32))
-    return (tensor / 127.5 - 1).permute(0, 3, 1, 2).contiguous()
-
-
 class _HostCopy:
     """Bytes from the device, without stopping it: pinned buffer, non-blocking copy, event wait."""
 
@@ -57,7 +43,7 @@ class _HostCopy:
     def __call__(self, images: Tensor) -> tuple[Images, float]:
         """Quantise and fetch ``(B, C, H, W)``; also return milliseconds spent waiting."""
         finite = torch.isfinite(images).all()
-        levels = to_uint8(images)
+        levels = quantise(images)
         if images.device.type == "cuda":
             array, waited = self._fetch(levels, finite)
         else:
@@ -235,7 +221,7 @@ def encode_photo(
         raise LatentLabError(
             f"The photograph is {image.shape}; the model needs uint8 {(height, width, channels)}."
         )
-    batch = from_uint8(_fixed(image[None])).to(backend.device)
+    batch = from_levels(_fixed(image[None])).to(backend.device)
     updates = backend.encode(batch, condition=condition, options=options)
     while True:
         with torch.inference_mode():

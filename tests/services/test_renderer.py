@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from latentlab.backends.images import from_levels, quantise
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents, content_hash
@@ -18,10 +19,8 @@ from latentlab.services.renderer import (
     Renderer,
     decode_exact,
     encode_photo,
-    from_uint8,
     psnr,
     sample_exact,
-    to_uint8,
 )
 from tests.backends.factories import small_vae
 from tests.services.models import library, unit, write_vae
@@ -54,7 +53,7 @@ def ask(renderer: Renderer, what: Picture, **changes: Any) -> PreviewResult:
 
 def test_bytes_are_the_rounded_levels() -> None:
     values = torch.tensor([-9.0, -1.0, -0.5, 0.0, 0.25, 1.0, 9.0])
-    levels = to_uint8(values.reshape(1, 1, 1, -1)).flatten().tolist()
+    levels = quantise(values.reshape(1, 1, 1, -1)).flatten().tolist()
     # By hand: (x + 1) * 127.5, halves to even, cut to 0..255.
     assert levels == [0, 0, 64, 128, 159, 255, 255]
 
@@ -62,10 +61,10 @@ def test_bytes_are_the_rounded_levels() -> None:
 def test_every_byte_survives_the_way_in_and_out() -> None:
     image = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     image = np.concatenate([image, image[:, ::-1], image[:, :, ::-1]], axis=-1)
-    tensor = from_uint8(image)
+    tensor = from_levels(image)
     assert tuple(tensor.shape) == (1, 3, 16, 16)
     assert (float(tensor.min()), float(tensor.max())) == (-1.0, 1.0)
-    assert np.array_equal(to_uint8(tensor).numpy(), image)
+    assert np.array_equal(quantise(tensor).numpy(), image)
 
 
 @pytest.mark.parametrize("model", ["small", "grey"])
@@ -158,7 +157,7 @@ def test_a_condition_changes_the_picture(renderer: Renderer) -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "model": ({"model": "none"}, "known: class, grey, small"),
+    "model": ({"model": "none"}, "known: portraits-vae, portraits-vae-2d, class, grey, small"),
     "space": ({"space": "w"}, "has no space 'w'"),
     "direction": ({"edits": {"hat": 1.0}}, "no direction 'hat'"),
     "nothing": ({"seeds": ()}, "neither seeds nor latents"),

@@ -13,11 +13,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from latentlab.backends.images import quantise
 from latentlab.core.requests import PreviewRequest, PreviewResult
 from latentlab.services.device import set_threads
 from latentlab.services.jobs import JobContext
 from latentlab.services.library import ModelLibrary
-from latentlab.services.renderer import Renderer, to_uint8
+from latentlab.services.renderer import Renderer
 from latentlab.services.worker_protocol import WorkerSettings
 
 TARGET_MS = 50.0
@@ -77,7 +78,7 @@ class Convolutions:
         begin = time.perf_counter()
         image = self._decode(sum(request.picture.edits.values()))
         forward_ms = (time.perf_counter() - begin) * 1e3
-        images = to_uint8(image).numpy().copy()
+        images = quantise(image).numpy().copy()
         images.flags.writeable = False
         yield PreviewResult(
             request.channel,
