@@ -271,6 +271,8 @@ class MeasurePhotos:
         from latentlab.data.base import ArrayDataset
         from latentlab.evaluation.photos import binary_labels
 
+        if self.count < 1:
+            raise LatentLabError("Give --count 1 or more.")
         rows = np.arange(len(dataset))
         if self.only is not None:
             rows = rows[binary_labels(dataset, self.only) == 1]

@@ -13,6 +13,9 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, Latents, read_only
 from latentlab.core.spec import LatentSpace
 
+MAX_EDIT = 1e6
+"""Largest amount of an edit, in slider units: beyond it float32 latents may overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class Direction:
@@ -80,13 +83,16 @@ def apply_edits(
         known: the directions of the model, by name.
 
     Raises:
-        LatentLabError: a direction is unknown, belongs to another space, or has other shapes.
+        LatentLabError: an amount is not finite or absurd, a direction is unknown, belongs to
+            another space, or has other shapes.
     """
     parts = {name: array.astype(np.float64) for name, array in latents.items()}
     moved = False
     for name in sorted(edits):
         if edits[name] == 0:
             continue
+        if not abs(edits[name]) <= MAX_EDIT:
+            raise LatentLabError(f"'{name}' cannot move by {edits[name]}: use -100 to 100.")
         direction = known.get(name)
         if direction is None:
             choices = ", ".join(sorted(known)) or "none"

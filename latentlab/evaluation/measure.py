@@ -19,6 +19,7 @@ from latentlab.backends.probe import Probe
 from latentlab.core.direction import Direction, apply_edits
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
+from latentlab.core.noise import MAX_SEED
 from latentlab.data.base import ImageDataset
 from latentlab.latent.metrics import frechet_distance
 
@@ -31,7 +32,16 @@ SEEDS_A_SET = 1_000_000
 
 
 def prior_seeds(seed: int, samples: int) -> list[int]:
-    """Return the seeds of the prior samples of a measurement; two measurements share none."""
+    """Return the seeds of the prior samples of a measurement; two measurements share none.
+
+    Raises:
+        LatentLabError: the seed is negative or too large, or there are too many samples.
+    """
+    if not 0 <= seed < MAX_SEED // SEEDS_A_SET or not 1 <= samples <= SEEDS_A_SET:
+        raise LatentLabError(
+            f"A measurement has a seed from 0 to {MAX_SEED // SEEDS_A_SET - 1} and 1 to "
+            f"{SEEDS_A_SET} samples, not seed {seed} and {samples} samples."
+        )
     return list(range(seed * SEEDS_A_SET, seed * SEEDS_A_SET + samples))
 
 

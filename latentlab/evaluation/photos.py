@@ -87,11 +87,20 @@ def read_direction(
         baseline_data: what the baseline is fitted on; no baseline when not given.
         mirror: score each image as the mean of itself and its mirror image, for the direction and
             for the baseline (which is then fitted on mirrored images too).
+
+    Raises:
+        LatentLabError: the direction is not of the model's first space, the model cannot encode, or
+            the label is not binary with at least two images of each kind.
     """
+    space = backend.spec.space()
+    direction.check(space)
     truth = binary_labels(dataset, label)
+    if min(truth.sum(), len(truth) - truth.sum()) < 2:
+        raise LatentLabError(
+            f"'{dataset.name}' has fewer than two images with or without '{label}': use more."
+        )
     views = Mirrored(dataset) if mirror else dataset
     latents = yield from encode_images(backend, views)
-    space = backend.spec.space(direction.space)
     scores = _merged(flatten(space, latents.parts) @ flat_vector(space, direction), len(truth))
     if baseline_data is None:
         return Reading(auc_interval(truth, scores), None, None, len(truth))
@@ -182,10 +191,16 @@ def edit_photos(
         judge: a probe that reads ``label``, trained on pixels without this model.
         label: binary.
         amount: slider units, in standard deviations.
+
+    Raises:
+        LatentLabError: the judge does not read the label as yes or no, the direction is of another
+            space, or the model cannot encode.
     """
-    if label not in judge.labels:
-        known = ", ".join(judge.labels)
-        raise LatentLabError(f"The judge does not read '{label}'; it reads: {known}.")
+    direction.check(backend.spec.space())
+    readable = [name for name, row in judge.labels.items() if row.kind == "binary"]
+    if label not in readable:
+        known = ", ".join(readable) or "none"
+        raise LatentLabError(f"The judge reads no binary '{label}'; it reads: {known}.")
     latents = yield from encode_images(backend, dataset)
     moved = apply_edits(latents, {direction.name: amount}, {direction.name: direction})
     photos = dataset.read(np.arange(len(dataset)))

@@ -17,6 +17,7 @@ from latentlab.cli import COMMANDS, main
 from latentlab.core.direction import Direction
 from latentlab.core.directionfile import save_direction
 from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
+from latentlab.core.paths import asset_path
 from latentlab.services.export import load_latents
 from tests.backends.factories import small_vae
 
@@ -185,6 +186,72 @@ def test_wrong_words_say_what_to_do(words, model, tmp_path, capsys) -> None:
     assert main([*words, "--out", str(out)]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.fixture
+def studies(model: str, tmp_path: Path) -> dict[str, str]:
+    """What stands for the capital words of a wrong command."""
+    vectors = {"HERE": ("z", 8), "SPACE": ("w", 8), "SHAPE": ("z", 5)}
+    for name, (space, size) in vectors.items():
+        vector = {space: np.eye(size, dtype=np.float32)[0]}
+        path = tmp_path / f"{name}.safetensors"
+        save_direction(path, Direction("smiling", space, vector, 1.0, "mean difference"))
+    (tmp_path / "empty").write_bytes(b"")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        "[model]\nfamily = 'vae'\n[data]\nsource = 'portraits:count=40'\nsize = 16\n"
+        "[train]\nsteps = 1\nbatch_size = 4\n"
+    )
+    return {
+        "MODEL": model,
+        "EMPTY": str(tmp_path / "empty"),
+        "RECIPE": str(recipe),
+        "FACES": "portraits:count=40,seed=1",
+        "PROBE": str(asset_path("models", "probe.safetensors")),
+    } | {name: str(tmp_path / f"{name}.safetensors") for name in vectors}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "direction MODEL --data FACES --label nosuch --out never.png",
+        "direction MODEL --data EMPTY --label smiling --out never.png",
+        "direction MODEL --data portraits:count=3,seed=1 --label eyeglasses --out never.png",
+        "direction MODEL --data FACES --split train --label smiling --out never.png",
+        "measure edit MODEL --samples 1",
+        "measure edit MODEL --samples 4 --amount nan",
+        "measure edit MODEL --samples 4 --seed -1",
+        "measure direction MODEL SPACE --data FACES --label eyeglasses",
+        "measure direction MODEL SHAPE --data FACES --label eyeglasses",
+        "measure direction MODEL MODEL --data FACES --label eyeglasses",
+        "measure direction MODEL HERE --data FACES --label smiling",
+        "measure direction MODEL HERE --data portraits:count=3,seed=1 --label eyeglasses",
+        "measure photos MODEL HERE --data FACES --label eyeglasses --judge MODEL",
+        "measure photos MODEL SPACE --data FACES --label eyeglasses --judge PROBE",
+        "measure photos MODEL HERE --data FACES --label hair_color --judge PROBE",
+        "measure photos MODEL HERE --data FACES --label eyeglasses --judge PROBE --count -1",
+        "measure photos MODEL HERE --data FACES --label eyeglasses --judge PROBE --amount inf",
+        "train RECIPE --run-dir EMPTY",
+        "train RECIPE --run-dir run --max-steps -1",
+        "train RECIPE --run-dir run --set train.steps=abc",
+        "train RECIPE --run-dir run --set train.batch_size=500",
+        "train RECIPE --run-dir run --set model.family=nosuch",
+        "train RECIPE --run-dir run --set data.source=EMPTY",
+        "train RECIPE --run-dir run --warm-start EMPTY",
+        "train EMPTY --run-dir run",
+        "train --run-dir nosuch --resume",
+        "train --run-dir nosuch --finish",
+    ],
+)
+def test_wrong_studies_say_what_to_do(words, studies, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in studies.items():
+        words = words.replace(name, value)
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("latentlab: ")
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "never.png").exists()
 
 
 def test_unknown_benchmarks_and_recipes_say_so(tmp_path, capsys) -> None:

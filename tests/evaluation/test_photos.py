@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from latentlab.backends.images import to_levels
+from latentlab.backends.nn.probe import ProbeLabel
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
 from latentlab.data.base import ArrayDataset, LabelColumn
@@ -86,7 +87,7 @@ def test_mirrored_reading_averages_two_views(backend, direction, dataset) -> Non
 class BrightnessJudge:
     """Reads the mean level: what it should say is known by hand."""
 
-    labels = {"bright": None}
+    labels = {"bright": ProbeLabel(name="bright", kind="binary")}
 
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
         return {"bright": images.mean((1, 2, 3)) / 255}
