@@ -306,7 +306,7 @@ class Encode:
 class Decode:
     """Turn a file of latents into images.
 
-    Example: latentlab decode portraits-vae photo.safetensors --out photo.png
+    Example: latentlab decode portraits-vae photo.safetensors --out decoded.png
     """
 
     model: Model

@@ -89,8 +89,10 @@ def replace_file(path: Path, write: Any) -> None:
         write: called with the temporary path.
 
     Raises:
-        LatentLabError: the folder is missing or not writable, or the disk is full.
+        LatentLabError: ``path`` is a folder, the folder is not writable, or the disk is full.
     """
+    if not path.name or path.is_dir():
+        raise LatentLabError(f"'{path}' is a folder: name the file to write in it.")
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from latentlab.core.spec import LatentSpace
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.factors import Factor, factors, joint_vectors
 from latentlab.evaluation.measure import Progress, paired_changes, prior_seeds
+from latentlab.evaluation.strengthen import strengthened
 from latentlab.latent.directions import (
     Method,
     calibrate,
@@ -40,7 +41,8 @@ Float = NDArray[np.float64]
 FitMethod = Literal[
     "calibrated", "joint regression", "mean difference", "logistic", "linear svm", "regression"
 ]
-"""``calibrated`` is joint regression, corrected by the effects that the probe measures."""
+"""``calibrated`` is joint regression, corrected by the effects that the probe measures and turned
+towards what changes an attribute most where it changes too little."""
 
 CHUNK = 64
 LANE_INTERVAL = 0.01
@@ -185,8 +187,10 @@ def _calibrated(
     )
     effects = changes.mean(axis=1) / CALIBRATION_AMOUNT
     moves = np.stack([unit(vectors[n]) * d.scale for n, d in zip(names, directions)])
-    corrected = calibrate(moves, effects, range(len(names)))
-    return dict(vectors) | dict(zip(names, corrected))
+    corrected = dict(zip(names, calibrate(moves, effects, range(len(names)))))
+    single = {n: vector for n, vector in corrected.items() if n == groups[n]}
+    stronger = yield from strengthened(backend, probe, space, single, held_out)
+    return dict(vectors) | corrected | stronger
 
 
 def _last_of_groups(names: Sequence[str], groups: Mapping[str, str]) -> set[str]:

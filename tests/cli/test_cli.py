@@ -254,6 +254,13 @@ def test_wrong_studies_say_what_to_do(words, studies, tmp_path, monkeypatch, cap
     assert not (tmp_path / "never.png").exists()
 
 
+def test_a_folder_is_no_file_to_write(model, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in (".", str(tmp_path)):
+        assert main(["sample", model, "--seeds", "0", "--out", out]) == 2
+        assert "is a folder" in capsys.readouterr().err
+
+
 def test_unknown_benchmarks_and_recipes_say_so(tmp_path, capsys) -> None:
     assert main(["bench", "--only", "nosuch"]) == 2
     assert "slider_flood" in capsys.readouterr().err
