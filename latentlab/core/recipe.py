@@ -61,6 +61,10 @@ class DataTable(Settings):
         split: a part of the source, where it has parts (``train``, ``test``).
         size: images become squares of so many pixels; ``None`` keeps the source's size.
         channels: 1 (grey) or 3 (colour); ``None`` keeps the source's.
+        crop: how a rectangle becomes a square: ``center`` cuts, ``pad`` adds white, ``stretch``
+            distorts.
+        box: first cut the middle ``box`` x ``box`` pixels of each file, for example 148 for the
+            tight face crop of CelebA.
         limit: at most so many images.
         flip: mirror every image with probability one half; labels stay as they are.
         labels: names of the labels to train with; ``None`` means all that there are.
@@ -71,6 +75,8 @@ class DataTable(Settings):
     split: str | None = None
     size: int | None = Field(default=None, ge=4, le=1024)
     channels: Literal[1, 3] | None = None
+    crop: Literal["center", "pad", "stretch"] = "center"
+    box: int | None = Field(default=None, ge=1, le=4096)
     limit: int | None = Field(default=None, ge=1)
     flip: bool = False
     labels: Annotated[tuple[str, ...], Field(strict=False)] | None = None

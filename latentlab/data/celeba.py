@@ -162,6 +162,10 @@ class CelebaReader:
         """Open it: see ``open_celeba``."""
         return open_celeba(path, split, transform)
 
+    def splits(self, path: Path) -> tuple[str, ...]:
+        """Return the official splits, where the list of them is there."""
+        return () if _find(path, PARTITION) is None else ("train", "val", "test")
+
     def related(self, path: Path) -> list[Path]:
         """Return the list files that are read with ``path``, which may lie outside it."""
         found = [_find(path, ATTRIBUTES), _find(path, PARTITION)]

@@ -191,6 +191,10 @@ class CifarReader:
         """Open it: see ``open_cifar``."""
         return open_cifar(path, split, transform)
 
+    def splits(self, path: Path) -> tuple[str, ...]:  # noqa: ARG002 (every copy has both)
+        """Return the official splits."""
+        return "train", "test"
+
 
 def _is_tar(path: Path) -> bool:
     try:

@@ -185,12 +185,18 @@ def _split_folders(names: Sequence[str], common: str) -> dict[str, str]:
     return folders | {top: f"{common}{top}/" for top in _tops(names, common)}
 
 
+def _by_split(names: Sequence[str], common: str) -> bool:
+    """Whether all images lie in folders below ``common`` that are called like splits."""
+    tops = _tops(names, common)
+    loose = any("/" not in name[len(common) :] for name in names)
+    return bool(tops) and not loose and all(top.lower() in SPLITS for top in tops)
+
+
 def _select(names: list[str], split: str | None, title: str) -> tuple[list[str], list[str]]:
     """Return the images of a split, and the folders that hold classes (one for each split)."""
     common = _common_folder(names)
     tops = _tops(names, common)
-    loose = any("/" not in name[len(common) :] for name in names)
-    by_split = bool(tops) and not loose and all(top.lower() in SPLITS for top in tops)
+    by_split = _by_split(names, common)
     folders = _split_folders(names, common)
     bases = [f"{common}{top}/" for top in tops] if by_split else [common]
     if split is None:
@@ -312,6 +318,16 @@ class FolderReader:
     ) -> ImageDataset:
         """Open it: see ``open_folder``."""
         return open_folder(path, split, transform, attributes)
+
+    def splits(self, path: Path) -> tuple[str, ...]:
+        """Return the folders that are called like splits, where all images lie in such ones."""
+        files = open_files(path)
+        try:
+            names = [name for name in files.names() if is_image_name(name)]
+        finally:
+            files.close()
+        common = _common_folder(names) if names else ""
+        return tuple(_tops(names, common)) if _by_split(names, common) else ()
 
 
 reader = FolderReader()

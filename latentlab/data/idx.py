@@ -225,6 +225,10 @@ class IdxReader:
         """Open it: see ``open_idx``."""
         return open_idx(path, split, transform)
 
+    def splits(self, path: Path) -> tuple[str, ...]:
+        """Return the splits that a folder holds."""
+        return tuple(_named_files(path)) if path.is_dir() else ()
+
     def related(self, path: Path) -> list[Path]:
         """Return the files beside ``path`` that are read with it."""
         labels = None if path.is_dir() else _labels_path(path)

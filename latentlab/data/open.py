@@ -19,7 +19,7 @@ from latentlab.data.files import Stamp, cannot_open, is_image_name, printable, s
 from latentlab.data.transforms import DEFAULT_TRANSFORM, ImageTransform
 from latentlab.data.views import limited, transformed
 
-__all__ = ["DatasetReader", "ImageTransform", "open_dataset"]
+__all__ = ["DatasetReader", "ImageTransform", "open_dataset", "splits_of"]
 
 GROUP = "latentlab.datasets"
 READER_VERSION = 1
@@ -31,7 +31,8 @@ DEFAULT_COUNT = 20_000
 class DatasetReader(Protocol):
     """Reads one kind of data set from the disk: what a row of ``latentlab.datasets`` gives.
 
-    Optional: ``related(path) -> list[Path]``, files outside ``path`` that are read with it, and
+    Optional: ``related(path) -> list[Path]``, files outside ``path`` that are read with it;
+    ``splits(path) -> tuple[str, ...]``, the splits that its makers gave it; and
     ``last_resort = True`` for a reader that takes whatever no other one knows.
     """
 
@@ -105,6 +106,18 @@ def open_dataset(
         asdict(transform),
     )
     return cached(opened, cache_dir or cache_folder() / "images", key, on_progress)
+
+
+def splits_of(source: str) -> tuple[str, ...]:
+    """Return the splits that a data set comes with; none for a named source or an unknown one."""
+    if _named(source.partition(":")[0]) is not None:
+        return ()
+    try:
+        path = _existing(source)
+        splits = getattr(_recognise(path), "splits", None)
+        return () if splits is None else tuple(splits(path))
+    except LatentLabError:
+        return ()
 
 
 def _related(reader: DatasetReader, path: Path, attributes: Path | None) -> list[Path]:

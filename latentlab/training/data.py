@@ -101,19 +101,46 @@ def open_images(
     """
     from latentlab.data.open import ImageTransform, open_dataset
 
-    transform = ImageTransform(size=table.size, channels=table.channels)
+    transform = ImageTransform(table.size, table.channels, table.crop, table.box)
     dataset: ImageDataset = open_dataset(source, split=split, transform=transform, limit=limit)
     if not len(dataset):
         raise LatentLabError(f"'{source}' holds no images: check data.source and data.split.")
     return dataset if isinstance(dataset, ArrayDataset) else Remembered(dataset)
 
 
+def unsplit_warning(table: DataTable) -> str | None:
+    """Return a sentence where a recipe trains on all splits of a data set, the test one too."""
+    from latentlab.data.open import splits_of
+
+    splits = () if table.split is not None else splits_of(table.source)
+    if len(splits) < 2:
+        return None
+    return (
+        f"'{table.source}' comes in splits ({', '.join(splits)}) and all of them are trained on: "
+        "set data.split to keep the others for tests."
+    )
+
+
+def _check_apart(table: DataTable) -> None:
+    """Raise where the held-out images of a recipe are among its training images."""
+    held = table.held_out
+    if held.source not in (None, table.source) or (held.source is None and held.split is None):
+        return
+    if table.split is None or table.split == held.split or held.split is None:
+        raise LatentLabError(
+            "The held-out images would be among the training images: give data.split and "
+            "data.held_out.split different splits."
+        )
+
+
 def open_training(table: DataTable) -> tuple[Part, Part]:
     """Open training and held-out images; no image is in both.
 
     Raises:
-        LatentLabError: a source cannot be opened, lacks a label, or the two differ in image shape.
+        LatentLabError: a source cannot be opened, lacks a label, the two differ in image shape, or
+            one holds the other.
     """
+    _check_apart(table)
     whole = open_images(table, table.source, table.split, table.limit)
     held = table.held_out
     if held.source is None and held.split is None:

@@ -20,7 +20,7 @@ from latentlab.core.recipe import Recipe, RecipeText, load_recipe
 from latentlab.core.registry import plugins
 from latentlab.core.runs import EventWriter, RunFolder, RunLock, next_attempt
 from latentlab.training.checkpoints import device_name, load_weights
-from latentlab.training.data import Part, open_training
+from latentlab.training.data import Part, open_training, unsplit_warning
 from latentlab.training.events import Console, OnEvent, Reporter
 from latentlab.training.family import FamilyTrainer
 from latentlab.training.finish import finish
@@ -235,6 +235,8 @@ def _trainer(plan: _Plan, training: Part) -> FamilyTrainer:
 
 
 def _run(plan: _Plan, on_event: OnEvent) -> Outcome:
+    if plan.max_steps is not None and plan.max_steps < 1:
+        raise LatentLabError(f"A run stops after 1 step or more, not {plan.max_steps}.")
     accelerator = _accelerator(plan.recipe)
     main, folder = bool(accelerator.is_main_process), plan.folder
     with ExitStack() as stack:
@@ -280,6 +282,9 @@ def _engine(plan: _Plan, accelerator: Accelerator, reporter: Reporter) -> Engine
         torch_version=torch.__version__,
         warm_start=str(warm_start) if warm_start else None,
     )
+    unsplit = unsplit_warning(recipe.data)
+    if unsplit is not None:
+        reporter.emit("warning", engine.step, message=unsplit)
     for skipped in training.skipped[:20]:
         message = f"'{skipped.name}' is left out: {skipped.reason}"
         reporter.emit("warning", engine.step, message=message)
@@ -317,34 +322,3 @@ def _finish(engine: Engine, reporter: Reporter, interrupts: Interrupts) -> Outco
         folder.stop.unlink(missing_ok=True)
         reporter.emit("stop", engine.step, message="measuring was given up; finish it later")
     return Outcome(folder.path, engine.step, model)
-
-
-def main() -> None:
-    """Train from a shell: ``python -m latentlab.training.run RECIPE --run-dir DIR``."""
-    import sys
-
-    import tyro
-
-    def command(
-        recipe: Path,
-        /,
-        run_dir: Path,
-        resume: bool = False,
-        max_steps: int | None = None,
-        warm_start: Path | None = None,
-        export_only: bool = False,
-    ) -> None:
-        if export_only:
-            finish_run(run_dir)
-        else:
-            train(recipe, run_dir, resume=resume, max_steps=max_steps, warm_start=warm_start)
-
-    try:
-        tyro.cli(command)
-    except LatentLabError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

@@ -54,6 +54,7 @@ def mnist(tmp_path: Path) -> tuple[Path, dict[str, tuple[np.ndarray, np.ndarray]
 def test_idx_folder_gives_images_and_labels_of_a_split(mnist) -> None:  # type: ignore[no-untyped-def]
     folder, sets = mnist
     assert idx_reader.sniff(folder)
+    assert idx_reader.splits(folder) == ("train", "test")
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images, labels = sets[prefix]
         dataset = open_idx(folder, split, KEEP)
@@ -215,6 +216,7 @@ def cifar10(request: pytest.FixtureRequest, tmp_path: Path):  # type: ignore[no-
 def test_cifar_batches_are_read_in_order(cifar10) -> None:  # type: ignore[no-untyped-def]
     path, sets = cifar10
     assert cifar_reader.sniff(path)
+    assert cifar_reader.splits(path) == ("train", "test")
     train = open_cifar(path, "train", KEEP)
     expected = np.concatenate([sets[f"data_batch_{i}.bin"][0] for i in range(1, 6)])
     labels = np.concatenate([sets[f"data_batch_{i}.bin"][1] for i in range(1, 6)])
@@ -321,6 +323,7 @@ def celeba(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_celeba_has_its_attributes_and_partition(celeba: Path) -> None:
     assert celeba_reader.sniff(celeba)
+    assert celeba_reader.splits(celeba) == ("train", "val", "test")
     dataset = open_celeba(celeba, None, ImageTransform(178))
     assert list(dataset.labels) == ["smiling", "eyeglasses", "wearing_hat"]
     assert dataset.labels["smiling"].kind == "binary"

@@ -289,3 +289,18 @@ def test_unknown_family_and_label(tmp_path: Path) -> None:
     assert kinds(tmp_path) == ["error", "error"]
     # Starts that failed stand in nobody's way.
     assert train(tiny.recipe(3), tmp_path, on_event=silent).step == 3
+
+
+def test_a_run_on_every_split_says_so(tmp_path: Path) -> None:
+    for name in ("train/1.png", "test/2.png"):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(path)
+    source = str(tmp_path / "set")
+    train(tiny.recipe(2, data__source=source), tmp_path / "run", on_event=silent)
+    told = [e.data["message"] for e in read_events(tmp_path / "run") if e.kind == "warning"]
+    assert len(told) == 1
+    assert "comes in splits (test, train)" in told[0]
+    with pytest.raises(LatentLabError, match="after 1 step or more"):
+        train(tiny.recipe(2), tmp_path / "other", max_steps=0, on_event=silent)
+    assert not (tmp_path / "other").exists()
