@@ -267,10 +267,3 @@ def load_image(
             return transform.apply(_upright(image))
         except Exception as error:
             raise _damaged(label, error) from error
-
-
-def horizontal_flip(images: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return a copy of ``(B, H, W, C)`` in which the rows of ``mask`` ``(B,)`` are mirrored."""
-    result = images.copy()
-    result[mask] = images[mask, :, ::-1]
-    return result

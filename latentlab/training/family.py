@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -69,9 +69,3 @@ class FamilyTrainer(Protocol):
         rounded to the precision that is stored.
         """
         ...
-
-
-def split_model_config(recipe_model: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the family and the other settings of a recipe's ``[model]`` table."""
-    settings = dict(recipe_model)
-    return str(settings.pop("family")), settings

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from latentlab.core.errors import LatentLabError
-from latentlab.data.transforms import ImageTransform, horizontal_flip, load_image, read_header
+from latentlab.data.transforms import ImageTransform, load_image, read_header
 from tests.data.image_files import encode, noise_image
 
 KEEP = ImageTransform(size=None, channels=None)
@@ -78,16 +78,6 @@ def test_flip_mirrors_left_to_right() -> None:
     image = noise_image(6)
     flipped = load_image(encode(image), ImageTransform(20, flip=True))
     np.testing.assert_array_equal(flipped, image[:, ::-1])
-
-
-def test_horizontal_flip_mirrors_only_the_chosen_rows() -> None:
-    images = np.stack([noise_image(seed) for seed in range(3)])
-    before = images.copy()
-    result = horizontal_flip(images, np.array([True, False, True]))
-    np.testing.assert_array_equal(result[0], np.fliplr(before[0]))
-    np.testing.assert_array_equal(result[1], before[1])
-    np.testing.assert_array_equal(result[2], np.fliplr(before[2]))
-    np.testing.assert_array_equal(images, before)
 
 
 # What has to be done to a stored array so that it stands upright, by EXIF orientation.

@@ -6,7 +6,6 @@ averaged: where something stands in the picture is what tells a pose or a hair l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -183,9 +182,3 @@ def fit_images(images: Tensor, config: ProbeConfig) -> Tensor:
             images, size, mode="bilinear", antialias=True, align_corners=False
         )
     return images.clamp(-1.0, 1.0)
-
-
-def parameter_count(config: ProbeConfig) -> int:
-    """Return how many numbers a network of this configuration learns."""
-    with torch.device("meta"):
-        return sum(math.prod(p.shape) for p in ProbeNetwork(config).parameters())
