@@ -81,7 +81,7 @@ def parse_numbers(texts: Iterable[str], option: str) -> dict[str, float]:
                 f"'{option} {name}={text}': '{text}' is not a number; write for example "
                 f"{option} {name}=2."
             ) from error
-        if not abs(found[name]) <= 1e6:
+        if not abs(found[name]) <= 100:
             raise LatentLabError(f"'{option} {name}={text}' is out of range: use -100 to 100.")
     return found
 

@@ -174,6 +174,7 @@ def test_bad_photographs_and_latents_are_one_sentence(model, tmp_path, capsys) -
         ["edit", "MODEL", "--seed", "1", "--set", "smiling"],
         ["edit", "MODEL", "--seed", "1", "--set", "smiling=much"],
         ["edit", "MODEL", "--seed", "1", "--set", "smiling=inf"],
+        ["edit", "MODEL", "--seed", "1", "--set", "smiling=200"],
         ["edit", "MODEL", "--seed", "1", "--set", "nosuch=1"],
         ["edit", "MODEL", "--seed", "1", "--direction", "missing.safetensors"],
         ["sample", "MODEL", "--label", "3"],
