@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from latentlab.backends.base import Backend, Encodes, ScoresLogProb
-from latentlab.backends.checkpoint import load_backend, state_arrays
+from latentlab.backends.checkpoint import backend_from, load_backend, state_arrays
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
 from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
@@ -136,3 +136,20 @@ def test_survives_its_model_file(backend: Backend, tmp_path) -> None:
     assert loaded.spec.model_copy(update={"fingerprint": ""}) == backend.spec
     parts = backend.sample_prior(backend.spec.spaces[0].name, SEEDS)
     assert torch.equal(loaded.decode(parts), backend.decode(parts))
+
+
+def test_a_file_that_says_what_the_network_does_not_do_is_refused(backend: Backend) -> None:
+    channels, height, width = backend.spec.image_shape
+    false = {
+        "image_shape": (channels, height * 2, width * 2),
+        "spaces": (backend.spec.spaces[0].model_copy(update={"name": "other"}),),
+        "capabilities": (*backend.spec.capabilities, "layers"),
+        "class_names": (*backend.spec.class_names, "one more"),
+        "attribute_names": (*backend.spec.attribute_names, "one more"),
+    }
+    weights = state_arrays(backend.network, half=False)
+    for field, value in false.items():
+        spec = backend.spec.model_copy(update={field: value})
+        header = ModelHeader(config=backend.config.model_dump(), spec=spec)
+        with pytest.raises(LatentLabError, match=rf"\({field}\)"):
+            backend_from(StoredModel(header, weights))
