@@ -163,7 +163,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"seeds": ()}, "neither seeds nor latents"),
     "option": ({"options": {"psi": 0.5}}, "no decoding option"),
     "condition": ({"condition": Condition(class_index=1)}, "takes no condition"),
-    "slider": ({"edits": {"smiling": float("nan")}}, "not finite"),
+    "slider": ({"edits": {"smiling": float("nan")}}, "cannot move by nan"),
 }
 
 
