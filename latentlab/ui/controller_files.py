@@ -130,7 +130,8 @@ class FileActions:
         with self.reporting():
             picture = picture or self._canvas()
             entry = self.library.resolve(picture.model)
-            return command_for(picture, self.store.latents(picture), entry=entry)
+            stored, device = self.store.latents(picture), self.settings.device
+            return command_for(picture, stored, entry=entry, device=device)
         return ""
 
     def session(self) -> Session:
