@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from latentlab.services.device import (
     choose_device,
     describe_device,
     doctor,
-    memory_bytes,
     qt_problem,
     set_threads,
 )
@@ -52,10 +51,14 @@ def test_threads_are_set_and_shown() -> None:
 
 
 def test_memory_is_that_of_this_process() -> None:
-    before = memory_bytes()["process"]
-    block = bytearray(os.urandom(1) * 64 * 2**20)
-    assert memory_bytes()["process"] - before > 32 * 2**20
-    assert len(block) == 64 * 2**20
+    # In a process of its own: here the block may fit into memory that earlier tests gave back.
+    code = (
+        "import os; from latentlab.services.device import memory_bytes; "
+        "before = memory_bytes()['process']; block = bytearray(os.urandom(1) * 64 * 2**20); "
+        "print(memory_bytes()['process'] - before)"
+    )
+    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert int(grown.stdout) > 32 * 2**20
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class PhotoView(ImageView):
         self._psnr = psnr_db(photo, shown)
         level = np.clip(gap / self._bar_end * 255, 0, 255).round().astype(np.uint8)
         three = np.stack([to_rgb(photo), to_rgb(shown), cividis()[level]])
-        names = ("Photograph", "Edited" if edited else "Reconstruction", "Absolute difference")
+        names = ("Photograph", "Edited" if edited else "Reconstruction", "Error")
         self.set_images(three, names, one_row=True, caption_height=_LEGEND)
         self.setAccessibleDescription(f"{', '.join(names)}; {self._figure()}")
 
@@ -92,10 +92,11 @@ class PhotoView(ImageView):
         painter.drawImage(bar, as_qimage(cividis()[None]))
         painter.drawRect(bar.adjusted(0, 0, -1, -1))
         line = QRect(bar.left() - 4, bar.bottom() + 3, bar.width() + 8, 18)
-        unit = "levels of 255" if image.width() >= 150 else "levels"
+        wide = image.width() >= 150
+        unit, end = ("levels of 255", "") if wide else ("", " levels")
         for flag, text in (
             (Qt.AlignmentFlag.AlignLeft, " 0"),
             (Qt.AlignmentFlag.AlignHCenter, unit),
-            (Qt.AlignmentFlag.AlignRight, f"{self._bar_end} "),
+            (Qt.AlignmentFlag.AlignRight, f"{self._bar_end}{end} "),
         ):
             painter.drawText(line, flag | Qt.AlignmentFlag.AlignTop, text)
