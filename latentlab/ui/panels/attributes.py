@@ -20,27 +20,18 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.direction import Direction
+from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES
 from latentlab.ui.edits import readable
 from latentlab.ui.widgets.attribute_row import AttributeRow, describe_direction
 from latentlab.ui.widgets.notes import EmptyState
 
-COURSE = (
-    "eyeglasses",
-    "wearing_hat",
-    "bangs",
-    "wavy_hair",
-    "pointy_nose",
-    "mustache",
-    "oval_face",
-    "smiling",
-)
-"""The attributes that come first, in this order."""
 _GROUP = "Attributes"
 
 
 def _place(direction: Direction) -> tuple[int, str]:
-    rank = COURSE.index(direction.name) if direction.name in COURSE else len(COURSE)
-    return rank, direction.name
+    """Sort key: the edits of portraits first, in their own order, then the rest by name."""
+    first = EDIT_ATTRIBUTES
+    return first.index(direction.name) if direction.name in first else len(first), direction.name
 
 
 def grouped(directions: list[Direction]) -> list[tuple[str, list[Direction]]]:
