@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import Field
 
@@ -68,15 +69,62 @@ class TrayItem(Frozen):
     group: str = ""
 
 
+class DirectionRecord(Frozen):
+    """A direction that a person made or took in; its vector is in the store.
+
+    Attributes:
+        model: id of the model that it edits.
+        vector: content hash of an array of the part's shape, by part name.
+        others: as in ``Direction``.
+    """
+
+    name: str
+    model: str
+    space: str
+    scale: float
+    method: str
+    fingerprint: str = ""
+    group: str = ""
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    vector: dict[str, str]
+
+
+class Arrangement(Frozen):
+    """How the sliders of one model stand.
+
+    Attributes:
+        order: names of directions, the first at the top; those not named follow in their own order.
+        titles: what a person calls a direction, by name.
+        locked: names that others are kept orthogonal to.
+        removed: names of the model's own directions that are not shown.
+    """
+
+    order: tuple[str, ...] = ()
+    titles: dict[str, str] = Field(default_factory=dict)
+    locked: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class Document(Frozen):
-    """All that undo restores and a session keeps."""
+    """All that undo restores and a session keeps.
+
+    Attributes:
+        canvas: what the canvas shows.
+        tray: kept pictures.
+        directions: made by the person, for any model.
+        sliders: arrangement by model id.
+    """
 
     canvas: Picture | None = None
     tray: tuple[TrayItem, ...] = ()
+    directions: tuple[DirectionRecord, ...] = ()
+    sliders: dict[str, Arrangement] = Field(default_factory=dict)
 
     def array_hashes(self) -> set[str]:
         """Content hashes of the arrays that this document needs."""
         hashes: set[str] = set() if self.canvas is None else self.canvas.array_hashes()
+        for record in self.directions:
+            hashes |= set(record.vector.values())
         for item in self.tray:
             hashes |= item.picture.array_hashes()
         return hashes

@@ -1,0 +1,58 @@
+"""Points of a latent space: the encoded images of a data set, or prior samples, for a map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentlab.core.labels import LabelColumn
+from latentlab.core.latents import Array, Latents
+
+PRIOR = "prior"
+"""``PointSet.source`` of prior samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet:
+    """N points of one latent space, each with where it came from.
+
+    Attributes:
+        model: id of the model that encoded them.
+        fingerprint: of its weights.
+        space: name of the latent space.
+        source: as ``open_dataset`` takes it, or ``PRIOR``.
+        split: part of the source, or ``None``.
+        rows: int64 ``(N,)``: the image's index in the data set, or the seed of a prior sample.
+        parts: latents ``(N, *shape)`` by part name, float16 or float32; may be memory-mapped.
+        labels: columns of N values by name; none for prior samples.
+        coordinates: ready-made layouts, float32 ``(N, 2)``, by method (``tsne``, ``umap`` ...).
+    """
+
+    model: str
+    fingerprint: str
+    space: str
+    source: str
+    rows: NDArray[np.int64]
+    parts: Mapping[str, Array]
+    split: str | None = None
+    labels: Mapping[str, LabelColumn] = field(default_factory=dict)
+    coordinates: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def is_prior(self) -> bool:
+        """Whether the points are prior samples, which a seed makes again."""
+        return self.source == PRIOR
+
+    def latents(self, points: Sequence[int] | NDArray[np.integer]) -> Latents:
+        """Return the latents of some points as float32 rows."""
+        chosen = np.asarray(points, np.int64)
+        return Latents(
+            self.space,
+            {name: np.asarray(array[chosen], np.float32) for name, array in self.parts.items()},
+        )
