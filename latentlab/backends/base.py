@@ -118,3 +118,14 @@ class ScoresLogProb(Protocol):
     ) -> LogProb:
         """Return the log-density of ``images`` ``(B, C, H, W)`` in [-1, 1]."""
         ...
+
+
+@runtime_checkable
+class DecodesWithGradient(Protocol):
+    """Decoding through which a loss on images reaches the latents."""
+
+    def decode_with_gradient(
+        self, latents: Parts, *, space: str | None = None, condition: Condition | None = None
+    ) -> Tensor:
+        """Return what ``decode`` does, ``(B, C, H, W)``, with its gradient by ``latents``."""
+        ...

@@ -129,6 +129,22 @@ class Probe:
             rows.append(read[label] if index is None else read[label][:, index])
         return np.stack(rows, axis=1).astype(np.float64) / np.array(spreads)
 
+    def standardised_with_gradient(self, images: Tensor, columns: Sequence[str]) -> Tensor:
+        """Return what ``standardised`` does, ``(B, len(columns))``, with its gradient by the images.
+
+        Args:
+            images: float ``(B, C, H, W)`` in [-1, 1]; the whole batch is read at once.
+            columns: names as in ``columns``.
+        """
+        pixels = fit_images(images.to(self.device).float(), self.network.config)
+        read = readings(self.network, self.network(pixels)[0])
+        where, rows = self.columns, []
+        for column in columns:
+            spread = self.spread(column)
+            label, index = where[column]
+            rows.append((read[label] if index is None else read[label][:, index]) / spread)
+        return torch.stack(rows, dim=1)
+
     def _batches(self, images: Tensor | Array) -> Iterator[Tensor]:
         for start in range(0, len(images), CHUNK):
             rows = images[start : start + CHUNK]

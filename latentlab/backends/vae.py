@@ -188,9 +188,15 @@ class VaeBackend:
         options: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """Return the likelihood's mean image ``(B, C, H, W)`` in [-1, 1]; there are no options."""
-        self.spec.space(space)
         if options:
             raise LatentLabError(f"A VAE has no decoding option '{next(iter(options))}'.")
+        return self.decode_with_gradient(latents, space=space, condition=condition)
+
+    def decode_with_gradient(
+        self, latents: Parts, *, space: str | None = None, condition: Condition | None = None
+    ) -> Tensor:
+        """Return what ``decode`` does, with its gradient by the latents."""
+        self.spec.space(space)
         z = latents["z"].to(self.device, torch.float32)
         raw = self.network.decode(self._to_network(z), self._condition(condition, len(z)))
         return location(raw, self.config.likelihood)
