@@ -130,7 +130,7 @@ class Probe:
         return np.stack(rows, axis=1).astype(np.float64) / np.array(spreads)
 
     def standardised_with_gradient(self, images: Tensor, columns: Sequence[str]) -> Tensor:
-        """Return what ``standardised`` does, ``(B, len(columns))``, with its gradient by the images.
+        """Return ``standardised`` readings ``(B, len(columns))`` with their gradient by the images.
 
         Args:
             images: float ``(B, C, H, W)`` in [-1, 1]; the whole batch is read at once.

@@ -8,7 +8,7 @@ arXiv 1907.07171, learn a walk by the loss of its images).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ def refined(
     space: LatentSpace,
     vectors: Mapping[str, Float],
     held_out: Float,
-    hidden: Mapping[str, Sequence[str]] | None = None,
+    hidden: Mapping[str, Collection[str]] | None = None,
 ) -> Generator[Progress, None, dict[str, Float]]:
     """Return the vectors ``(D,)``, each turned to where its edit is most selective.
 
@@ -169,7 +169,7 @@ def _better(
     before: Mapping[str, Float],
     after: Mapping[str, Float],
     held_out: Float,
-    hidden: Mapping[str, Sequence[str]],
+    hidden: Mapping[str, Collection[str]],
 ) -> Generator[Progress, None, dict[str, Float]]:
     """Return, of each vector, the one that does better on samples that were not descended on."""
     names = list(before)
