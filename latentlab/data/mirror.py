@@ -22,7 +22,8 @@ class Mirrored:
         self.name: str = dataset.name
         self.image_shape: tuple[int, int, int] = dataset.image_shape
         self.skipped: Sequence[SkippedFile] = dataset.skipped
-        twice = np.tile(np.arange(len(dataset)), 2)
+        self.shown = twice = np.tile(np.arange(len(dataset)), 2)
+        """Which image of the whole each row shows, int64 ``(2 N,)``."""
         self.labels: dict[str, LabelColumn] = {
             name: column.take(twice) for name, column in dataset.labels.items()
         }

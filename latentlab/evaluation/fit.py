@@ -5,11 +5,10 @@ Everything here is a generator that yields ``(done, total, message)`` between tw
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,42 +22,39 @@ from latentlab.core.latents import Latents
 from latentlab.core.modelfile import StoredModel, read_model, write_model
 from latentlab.core.spec import LatentSpace
 from latentlab.data.base import ImageDataset
-from latentlab.evaluation.factors import Factor, factors, joint_vectors
+from latentlab.data.mirror import Mirrored
+from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES, hidden_by
+from latentlab.evaluation.factors import Factor, factors
 from latentlab.evaluation.measure import Progress, paired_changes, prior_seeds
-from latentlab.evaluation.strengthen import strengthened
+from latentlab.evaluation.refine import refined
+from latentlab.evaluation.vectors import (
+    Found,
+    Step,
+    chosen_factors,
+    evidence_of,
+    fit_vectors,
+    method_of,
+)
 from latentlab.latent.directions import (
-    Method,
     calibrate,
-    fit_vector,
     flatten,
     make_direction,
     unit,
 )
-from latentlab.latent.metrics import Interval, auc_interval, correlation_interval
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
 FitMethod = Literal[
     "calibrated", "joint regression", "mean difference", "logistic", "linear svm", "regression"
 ]
-"""``calibrated`` is joint regression, corrected by the effects that the probe measures and turned
-towards what changes an attribute most where it changes too little."""
+"""``calibrated`` is joint regression, corrected by the effects that the probe measures; the edits of
+portraits are then refined by gradient."""
 
 CHUNK = 64
-LANE_INTERVAL = 0.01
-"""Seconds between two looks at a fit in another process."""
 CALIBRATION_SEED = 900_001
 """Set of prior samples for calibration; no measurement uses it."""
 CALIBRATION_SAMPLES = 256
 CALIBRATION_AMOUNT = 2.0
-
-
-class Lane(Protocol):
-    """A process that takes work which cannot yield; see ``latentlab.services.lane``."""
-
-    def run(self, target: str, **arguments: Any) -> Generator[Any, None, Any]:
-        """Call ``module:function`` there; yield while waiting, return its value."""
-        ...
 
 
 def encode_images(
@@ -91,75 +87,44 @@ def encode_images(
     return Latents(space.name, {name: np.concatenate(parts) for name, parts in found.items()})
 
 
-def _evidence(found: Interval, binary: bool) -> dict[str, Any]:
-    return {
-        "auc" if binary else "correlation": found.value,
-        "interval": [found.low, found.high],
-        "level": found.level,
-        "folds": "cross-validated",
-    }
+def directions_from(
+    space: LatentSpace,
+    wanted: Sequence[Factor],
+    found: Found,
+    held_out: Float,
+    *,
+    method: FitMethod,
+    fingerprint: str,
+    provenance: Mapping[str, Any],
+    groups: Mapping[str, str] | None = None,
+) -> dict[str, Direction]:
+    """Return fitted vectors as directions by name.
 
-
-def _in_lane(
-    lane: Lane, task: Mapping[str, Any], waiting: Progress
-) -> Generator[Progress, None, tuple[Float, Interval]]:
-    """Run one fit in the lane, with ``waiting`` as progress until it is done."""
-    work = lane.run("latentlab.latent.directions:fit_in_lane", **task)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            found: tuple[Float, Interval] = end.value
-            return found
-        time.sleep(LANE_INTERVAL)
-        yield waiting
-
-
-def _separate_vectors(
-    latents: Float, columns: Sequence[Factor], method: Method, lane: Lane | None
-) -> Generator[Progress, None, tuple[dict[str, Float], dict[str, Interval]]]:
-    """Fit each factor by itself, on the rows where it is seen."""
-    vectors, evidence = {}, {}
-    for i, factor in enumerate(columns):
-        kind = method if factor.binary or method == "mean difference" else "regression"
-        task: dict[str, Any] = {
-            "latents": latents[factor.seen],
-            "labels": factor.values[factor.seen],
-            "method": kind,
-            "binary": factor.binary,
-        }
-        if lane is None:
-            found = fit_vector(**task)
-        else:
-            waiting = (i, len(columns), f"fitting {factor.name}")
-            found = yield from _in_lane(lane, task, waiting)
-        vectors[factor.name], evidence[factor.name] = found
-        yield i + 1, len(columns), f"fitting {factor.name}"
-    return vectors, evidence
-
-
-def _joint_with_evidence(
-    latents: Float, columns: Sequence[Factor], folds: int = 5
-) -> Generator[Progress, None, tuple[dict[str, Float], dict[str, Interval]]]:
-    """Fit all factors together; score each on folds that it was not fitted on."""
-    fold = np.arange(len(latents)) % folds
-    scores = {factor.name: np.empty(len(latents)) for factor in columns}
-    for k in range(folds):
-        rest = fold != k
-        part = [Factor(f.name, f.label, f.binary, f.values[rest], f.seen[rest]) for f in columns]
-        for name, vector in joint_vectors(latents[rest], part).items():
-            direction = unit(vector)
-            along = latents[rest] @ direction
-            scores[name][~rest] = (latents[~rest] @ direction - along.mean()) / along.std()
-        yield k + 1, folds + 1, "cross-validating"
-    vectors = joint_vectors(latents, columns)
-    evidence = {}
-    for factor in columns:
-        interval = auc_interval if factor.binary else correlation_interval
-        seen = factor.seen
-        evidence[factor.name] = interval(factor.values[seen], scores[factor.name][seen])
-    yield folds + 1, folds + 1, "fitted all labels together"
-    return vectors, evidence
+    Args:
+        space: that the vectors lie in.
+        wanted: the factors.
+        found: of ``fit_vectors``, by factor.
+        held_out: latents ``(N, D)`` that set the slider unit.
+        method: that was asked for; see ``method_of``.
+        fingerprint: of the model's weights.
+        provenance: what all have in common.
+        groups: the heading of a direction, by name.
+    """
+    directions = {}
+    for factor in wanted:
+        vector, figure = found[factor.name]
+        own = {"label": factor.label, "count": int(factor.seen.sum())}
+        directions[factor.name] = make_direction(
+            factor.name,
+            space,
+            vector,
+            held_out,
+            method=method if method == "calibrated" else method_of(factor, method),
+            fingerprint=fingerprint,
+            group=(groups or {}).get(factor.name, factor.label.replace("_", " ")),
+            provenance=dict(provenance) | own | dict(evidence_of(figure, factor.binary)),
+        )
+    return directions
 
 
 def _calibrated(
@@ -188,9 +153,11 @@ def _calibrated(
     effects = changes.mean(axis=1) / CALIBRATION_AMOUNT
     moves = np.stack([unit(vectors[n]) * d.scale for n, d in zip(names, directions)])
     corrected = dict(zip(names, calibrate(moves, effects, range(len(names)))))
-    single = {n: vector for n, vector in corrected.items() if n == groups[n]}
-    stronger = yield from strengthened(backend, probe, space, single, held_out)
-    return dict(vectors) | corrected | stronger
+    # The attributes that a person reads an edit by: what the course names, where it is portraits.
+    sharp = {n: corrected[n] for n in EDIT_ATTRIBUTES if n in corrected}
+    hidden = {name: hidden_by(name) for name in sharp}
+    turned = yield from refined(backend, probe, space, sharp, held_out, hidden)
+    return dict(vectors) | corrected | turned
 
 
 def _last_of_groups(names: Sequence[str], groups: Mapping[str, str]) -> set[str]:
@@ -209,7 +176,6 @@ def fit_directions(
     names: Sequence[str] | None = None,
     groups: Mapping[str, str] | None = None,
     probe: Probe | None = None,
-    lane: Lane | None = None,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the directions of a data set's labels; yield progress, then directions by name.
 
@@ -222,7 +188,6 @@ def fit_directions(
             are still held fixed by ``joint regression`` and ``calibrated``.
         groups: the heading of a direction, by name.
         probe: for ``calibrated``.
-        lane: where slow fits run; here, when not given.
 
     Raises:
         LatentLabError: no labels, a model that cannot encode, or labels that cannot be used.
@@ -230,40 +195,50 @@ def fit_directions(
     columns = factors(training.labels)
     if not columns:
         raise LatentLabError(f"'{training.name}' has no labels that vary: choose labelled images.")
-    unknown = [name for name in names or () if name not in {f.name for f in columns}]
-    if unknown:
-        known = ", ".join(f.name for f in columns)
-        raise LatentLabError(f"There is no label '{unknown[0]}' to fit; there are: {known}.")
+    wanted = chosen_factors(columns, names)
     if method == "calibrated" and probe is None:
         raise LatentLabError("The method 'calibrated' needs a probe: choose another method.")
     space = backend.spec.space()
     encoded = yield from encode_images(backend, training, "encoding labelled images")
     others = yield from encode_images(backend, held_out, "encoding held-out images")
     latents, held = flatten(space, encoded), flatten(space, others)
-    kept = [f for f in columns if names is None or f.name in names]
-    if method == "joint regression" or method == "calibrated":
-        vectors, evidence = yield from _joint_with_evidence(latents, columns)
-    else:
-        vectors, evidence = yield from _separate_vectors(latents, kept, method, lane)
-    if method == "calibrated" and probe is not None:
-        headings = {factor.name: factor.label for factor in columns}
-        vectors = yield from _calibrated(backend, probe, space, vectors, held, headings)
+    work = fit_vectors(
+        latents,
+        columns,
+        columns if method == "calibrated" else wanted,
+        "joint regression" if method == "calibrated" else method,
+        images=training.shown if isinstance(training, Mirrored) else None,
+    )
+    found = yield from _no_waiting(work)
     source = {"data": training.describe(), "held_out": held_out.describe()}
     if method == "calibrated" and probe is not None:
+        headings = {factor.name: factor.label for factor in columns}
+        vectors = {name: vector for name, (vector, _) in found.items()}
+        vectors = yield from _calibrated(backend, probe, space, vectors, held, headings)
+        found = {name: (vectors[name], figure) for name, (_, figure) in found.items()}
         source["probe"] = {"fingerprint": probe.fingerprint}
-    yield {
-        factor.name: make_direction(
-            factor.name,
-            space,
-            vectors[factor.name],
-            held,
-            method=method,
-            fingerprint=backend.spec.fingerprint,
-            group=(groups or {}).get(factor.name, factor.label.replace("_", " ")),
-            provenance=source | _evidence(evidence[factor.name], factor.binary),
-        )
-        for factor in kept
-    }
+    yield directions_from(
+        space,
+        wanted,
+        found,
+        held,
+        method=method,
+        fingerprint=backend.spec.fingerprint,
+        provenance=source,
+        groups=groups,
+    )
+
+
+def _no_waiting(work: Generator[Step, None, Found]) -> Generator[Progress, None, Found]:
+    """Run a fit that waits for no other process."""
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as end:
+            found: Found = end.value
+            return found
+        if step is not None:
+            yield step
 
 
 def fit_portraits_directions(
@@ -274,7 +249,6 @@ def fit_portraits_directions(
     held_out: int = 5000,
     seed: int = 21,
     method: FitMethod = "calibrated",
-    lane: Lane | None = None,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the edits of a model of portraits on fresh labelled renders.
 
@@ -285,13 +259,12 @@ def fit_portraits_directions(
         held_out: other renders, of which a slider unit is the standard deviation.
         seed: of the renders to fit on; the held-out ones have ``seed + 1``.
         method: as in ``fit_directions``.
-        lane: as in ``fit_directions``.
 
     Yields:
         Progress, then directions by name: the eight edits, then age, skin tone, hair length, pose,
         light, and the hair colours.
     """
-    from latentlab.data.portraits.attributes import ATTRIBUTES, EDIT_ATTRIBUTES
+    from latentlab.data.portraits.attributes import ATTRIBUTES
     from latentlab.data.portraits.dataset import Portraits
 
     more = ["age", "skin_tone", "hair_length", "yaw", "tilt", "light_direction"]
@@ -308,7 +281,6 @@ def fit_portraits_directions(
         names=[*EDIT_ATTRIBUTES, *more, *hair],
         groups=groups,
         probe=probe,
-        lane=lane,
     ):
         if isinstance(item, dict):
             yield {name: item[name] for name in groups if name in item}

@@ -6,9 +6,9 @@ that it can run as a job beside previews.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from latentlab.backends.images import to_levels
 from latentlab.backends.probe import Probe
 from latentlab.core.direction import Direction, apply_edits
+from latentlab.core.effects import EditFigures
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.noise import MAX_SEED
@@ -25,6 +26,15 @@ from latentlab.latent.metrics import frechet_distance
 
 Progress = tuple[int, int, str]
 Float = NDArray[np.float64]
+
+
+class Reader(Protocol):
+    """Reads numbers from images: the probe, or a classifier of a data set's labels."""
+
+    def standardised(self, images: Any, columns: Sequence[str]) -> Float:
+        """Return readings of uint8 ``(B, H, W, C)`` in standard deviations, ``(B, columns)``."""
+        ...
+
 
 CHUNK = 64
 SEEDS_A_SET = 1_000_000
@@ -66,7 +76,7 @@ def paired_changes(
     seeds: Sequence[int],
     amount: float,
 ) -> Generator[Progress, None, Float]:
-    """Move prior samples along each direction and read what changes, sample by sample.
+    """Move prior samples along each direction; see ``changes_of``.
 
     Args:
         backend: of the model.
@@ -79,39 +89,55 @@ def paired_changes(
     Returns:
         ``(M, N, K)``, in standard deviations of the data.
     """
-    changes = np.empty((len(directions), len(seeds), len(columns)))
-    total = len(seeds) * (len(directions) + 1)
+    space = directions[0].space
+
+    def drawn(rows: slice) -> Latents:
+        return prior_latents(backend, space, seeds[rows])
+
+    return (yield from changes_of(backend, probe, directions, columns, drawn, len(seeds), amount))
+
+
+def changes_of(
+    backend: Any,
+    reader: Reader,
+    directions: Sequence[Direction],
+    columns: Sequence[str],
+    samples: Callable[[slice], Latents],
+    count: int,
+    amount: float,
+    chunk: int = CHUNK,
+) -> Generator[Progress, None, Float]:
+    """Move samples along each direction and read what changes, sample by sample.
+
+    Args:
+        backend: of the model.
+        reader: reads the images.
+        directions: M of one space.
+        columns: K names of what the reader reads.
+        samples: gives the latents of rows ``start`` to ``stop``.
+        count: N.
+        amount: slider units.
+        chunk: samples decoded in one turn.
+
+    Returns:
+        ``(M, N, K)``, in standard deviations of the data.
+    """
+    changes = np.empty((len(directions), count, len(columns)))
+    total = count * (len(directions) + 1)
     done = 0
-    for start in range(0, len(seeds), CHUNK):
-        rows = slice(start, min(start + CHUNK, len(seeds)))
-        latents = prior_latents(backend, directions[0].space, seeds[rows])
-        before = probe.standardised(decoded_levels(backend, latents), columns)
+    for start in range(0, count, chunk):
+        rows = slice(start, min(start + chunk, count))
+        latents = samples(rows)
+        before = reader.standardised(decoded_levels(backend, latents), columns)
         done += latents.batch
-        yield done, total, "reading prior samples"
+        yield done, total, "reading samples"
         for i, direction in enumerate(directions):
             moved = apply_edits(latents, {direction.name: amount}, {direction.name: direction})
-            after = probe.standardised(decoded_levels(backend, moved), columns)
+            after = reader.standardised(decoded_levels(backend, moved), columns)
             changes[i, rows] = after - before
             done += latents.batch
             yield done, total, f"editing {direction.name}"
     return changes
-
-
-@dataclass(frozen=True)
-class EditFigures:
-    """What one edit does, in standard deviations of the data.
-
-    Attributes:
-        target: mean paired change of the attribute itself.
-        side: largest mean absolute paired change of another attribute.
-        side_attribute: which one.
-        selectivity: target / side.
-    """
-
-    target: float
-    side: float
-    side_attribute: str
-    selectivity: float
 
 
 def edit_figures(

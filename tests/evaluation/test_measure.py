@@ -12,6 +12,7 @@ import torch
 
 from latentlab.backends.base import EncodeUpdate
 from latentlab.core.direction import Direction
+from latentlab.core.effects import EditFigures
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader, StoredModel, read_model, write_model
 from latentlab.core.noise import noise_rows
@@ -20,7 +21,6 @@ from latentlab.data.base import ArrayDataset, LabelColumn
 from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES, hidden_by
 from latentlab.evaluation import fit, measure
 from latentlab.latent.metrics import frechet_distance
-from latentlab.services.lane import CpuLane
 
 DIM, SIZE = 12, 16
 PIXELS = 3 * SIZE * SIZE
@@ -134,9 +134,9 @@ def test_side_effects_count_absolute_changes_and_leave_out_what_is_hidden() -> N
     changes[:, 2] = [0.5, -0.5]
     found = measure.edit_figures("wearing_hat", changes, columns, set(hidden_by("wearing_hat")))
     assert "bangs" in hidden_by("wearing_hat")
-    assert found == measure.EditFigures(2.0, 0.5, "smiling", 4.0)
+    assert found == EditFigures(2.0, 0.5, "smiling", 4.0)
     shown = measure.edit_figures("wearing_hat", changes, columns, set())
-    assert shown == measure.EditFigures(2.0, 1.5, "bangs", pytest.approx(4 / 3))
+    assert shown == EditFigures(2.0, 1.5, "bangs", pytest.approx(4 / 3))
 
 
 def test_a_model_without_these_directions_is_told_to_fit_them() -> None:
@@ -213,17 +213,6 @@ def test_classifiers_find_directions(method: fit.FitMethod) -> None:
     found = _fit(3, method=method, names=["on", "value"])
     assert found["on"].provenance["auc"] > 0.9
     assert found["on"].method == method
-
-
-def test_a_fit_in_the_process_lane_gives_the_same_direction() -> None:
-    lane = CpuLane()
-    try:
-        found = _fit(3, method="linear svm", names=["on"], lane=lane)
-    finally:
-        lane.stop()
-    here = _fit(3, method="linear svm", names=["on"])
-    np.testing.assert_allclose(found["on"].vector["z"], here["on"].vector["z"], rtol=1e-6)
-    assert found["on"].provenance["auc"] == here["on"].provenance["auc"]
 
 
 def test_calibration_makes_the_measured_effect_pure() -> None:

@@ -7,6 +7,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.spec import LatentSpace, PartSpec
 from latentlab.latent import directions as d
 from latentlab.latent.classify import fit_logistic, fit_pixels, fit_svm
+from latentlab.latent.crossval import cross_validated
 from latentlab.latent.metrics import roc_auc
 
 SPACE = LatentSpace(
@@ -100,7 +101,7 @@ def test_cross_validation_does_not_see_its_own_rows() -> None:
     rng = np.random.default_rng(8)
     latents = rng.normal(size=(120, 60))
     labels = (rng.random(120) < 0.5).astype(float)
-    found = d.cross_validated(latents, labels, "mean difference", binary=True)
+    found = cross_validated(latents, labels, "mean difference", binary=True)
     own = roc_auc(labels, latents @ d.find_vector(latents, labels, "mean difference"))
     assert own > 0.8
     assert found.low < 0.5 < found.high
@@ -108,7 +109,7 @@ def test_cross_validation_does_not_see_its_own_rows() -> None:
 
 def test_cross_validation_of_a_number_is_a_correlation() -> None:
     latents, labels, effects = _world(2000, 9)
-    found = d.cross_validated(latents, labels[:, [2]], "regression", binary=False)
+    found = cross_validated(latents, labels[:, [2]], "regression", binary=False)
     # The best linear reading of the label has R^2 = 1 - 1 / (1 + e' S^-1 e), S of all the rest.
     rest = 0.25 * np.eye(7) + 0.21 * (effects[:2].T @ effects[:2])
     explained = effects[2] @ np.linalg.solve(rest, effects[2])
