@@ -59,12 +59,48 @@ def factors(labels: Mapping[str, LabelColumn]) -> list[Factor]:
     return found
 
 
+def _twins(columns: Sequence[Factor]) -> dict[str, tuple[str, float]]:
+    """Return what a column repeats, by name: another one of another label, and 1 or -1.
+
+    Class folders give each class as a label of its own beside the class label: together in one
+    design they would be a sum of each other.
+    """
+    twins: dict[str, tuple[str, float]] = {}
+    kept: list[Factor] = []
+    # Classes of a categorical label first: they belong together.
+    for factor in sorted(columns, key=lambda f: f.name == f.label):
+        for other in kept:
+            if factor.label == other.label or not factor.binary or not other.binary:
+                continue
+            if np.array_equal(factor.values, other.values):
+                twins[factor.name] = (other.name, 1.0)
+            elif np.array_equal(factor.values, 1.0 - other.values):
+                twins[factor.name] = (other.name, -1.0)
+            if factor.name in twins:
+                break
+        else:
+            kept.append(factor)
+    return twins
+
+
 def joint_vectors(latents: Float, columns: Sequence[Factor]) -> dict[str, Float]:
     """Return the partial mean difference of every factor by name, ``(D,)`` each.
 
     Of each categorical label one class is left out of the design, as all together make a constant;
-    the vector of a class is then its difference from the mean of the others, by their shares.
+    the vector of a class is then its difference from the mean of the others, by their shares. A
+    column that repeats another one, or its opposite, takes its vector.
     """
+    twins = _twins(columns)
+    own = _own_vectors(latents, [factor for factor in columns if factor.name not in twins])
+    return {
+        factor.name: twins[factor.name][1] * own[twins[factor.name][0]]
+        if factor.name in twins
+        else own[factor.name]
+        for factor in columns
+    }
+
+
+def _own_vectors(latents: Float, columns: Sequence[Factor]) -> dict[str, Float]:
     classes: dict[str, list[Factor]] = {}
     for factor in columns:
         classes.setdefault(factor.label, []).append(factor)

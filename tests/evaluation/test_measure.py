@@ -20,6 +20,7 @@ from latentlab.core.spec import LatentSpace, ModelSpec, PartSpec
 from latentlab.data.base import ArrayDataset, LabelColumn
 from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES, hidden_by
 from latentlab.evaluation import fit, measure
+from latentlab.evaluation.factors import factors, joint_vectors
 from latentlab.latent.metrics import frechet_distance
 
 DIM, SIZE = 12, 16
@@ -276,3 +277,18 @@ def test_directions_are_put_into_the_file_of_their_weights(tmp_path: Path) -> No
     np.testing.assert_array_equal(stored.directions["on"].vector["z"], own.vector["z"])
     with pytest.raises(LatentLabError, match="other weights"):
         fit.store_directions(path, {"on": mine})
+
+
+def test_class_folders_give_each_class_twice_and_joint_regression_takes_it_once() -> None:
+    data = _labelled(1500, 4, EFFECTS)
+    color = data.labels["color"].values
+    twice = dict(data.labels)
+    for i, name in enumerate(("red", "green", "blue")):
+        twice[name] = LabelColumn(name, "binary", (color == i).astype(np.float32))
+    twice["not_red"] = LabelColumn("not_red", "binary", (color != 0).astype(np.float32))
+    found = joint_vectors(_z(data.images), factors(twice))
+    plain = joint_vectors(_z(data.images), factors(data.labels))
+    for name in ("red", "blue"):
+        np.testing.assert_allclose(found[name], plain[f"color_{name}"], atol=1e-9)
+    np.testing.assert_allclose(found["not_red"], -plain["color_red"], atol=1e-9)
+    np.testing.assert_allclose(found["on"], plain["on"], atol=1e-9)
