@@ -13,13 +13,13 @@ import PIL
 from latentlab.core.errors import LatentLabError
 from latentlab.core.paths import cache_folder
 from latentlab.core.registry import Plugin, plugins
-from latentlab.data.base import ArrayDataset, ImageDataset
+from latentlab.data.base import ArrayDataset, ImageDataset, LabelColumn
 from latentlab.data.cache import OnProgress, cached, content_key, in_memory
 from latentlab.data.files import Stamp, cannot_open, is_image_name, printable, starts_with, walk
 from latentlab.data.transforms import DEFAULT_TRANSFORM, ImageTransform
-from latentlab.data.views import limited, transformed
+from latentlab.data.views import close, limited, transformed
 
-__all__ = ["DatasetReader", "ImageTransform", "open_dataset", "splits_of"]
+__all__ = ["DatasetReader", "ImageTransform", "labels_of", "open_dataset", "splits_of"]
 
 GROUP = "latentlab.datasets"
 READER_VERSION = 1
@@ -85,11 +85,9 @@ def open_dataset(
         return _open_named(source, settings, named, transform, limit)
     path = _existing(source)
     reader = _recognise(path)
-    if attributes is not None and "attributes" not in inspect.signature(reader.open).parameters:
-        raise LatentLabError(f"'{path.name}' comes with its own labels: leave the table out.")
+    extra = _table(reader, path, attributes)
 
     def opened() -> ImageDataset:
-        extra: dict[str, Any] = {} if attributes is None else {"attributes": attributes}
         return limited(reader.open(path, split, transform, **extra), limit)
 
     if not use_cache:
@@ -106,6 +104,34 @@ def open_dataset(
         asdict(transform),
     )
     return cached(opened, cache_dir or cache_folder() / "images", key, on_progress)
+
+
+def labels_of(
+    source: str, *, split: str | None = None, attributes: Path | None = None
+) -> dict[str, LabelColumn]:
+    """Return the labels of a data set by name, without decoding its images.
+
+    Args, errors: as for ``open_dataset``.
+    """
+    if _named(source.partition(":")[0]) is not None:
+        return dict(open_dataset(source, split=split, attributes=attributes).labels)
+    path = _existing(source)
+    reader = _recognise(path)
+    extra = _table(reader, path, attributes)
+    dataset = reader.open(path, split, DEFAULT_TRANSFORM, **extra)
+    try:
+        return dict(dataset.labels)
+    finally:
+        close(dataset)
+
+
+def _table(reader: DatasetReader, path: Path, attributes: Path | None) -> dict[str, Any]:
+    """Return the argument of a reader that takes a table of labels."""
+    if attributes is None:
+        return {}
+    if "attributes" not in inspect.signature(reader.open).parameters:
+        raise LatentLabError(f"'{path.name}' comes with its own labels: leave the table out.")
+    return {"attributes": attributes}
 
 
 def splits_of(source: str) -> tuple[str, ...]:

@@ -30,6 +30,15 @@ JOBS: dict[str, str] = {
     "export_png": "latentlab.services.photo:export_png_job",
     "export_latents": "latentlab.services.photo:export_latents_job",
     "import_latents": "latentlab.services.photo:import_latents_job",
+    "label_names": "latentlab.services.directions:label_names",
+    "fit_label_directions": "latentlab.services.directions:fit_label_directions",
+    "fit_group_direction": "latentlab.services.directions_groups:fit_group_direction",
+    "difference_direction": "latentlab.services.directions_groups:difference_direction",
+    "picture_latents": "latentlab.services.directions_groups:picture_latents",
+    "principal_component_directions": (
+        "latentlab.services.directions_axes:principal_component_directions"
+    ),
+    "dimension_directions": "latentlab.services.directions_axes:dimension_directions",
 }
 """Job function by kind, as ``module:function``."""
 

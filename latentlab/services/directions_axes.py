@@ -1,0 +1,120 @@
+"""Jobs that make directions without labels: principal components, single dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentlab.core.direction import Direction
+from latentlab.core.errors import LatentLabError
+from latentlab.core.spec import LatentSpace
+from latentlab.core.suggest import did_you_mean
+from latentlab.services.directions_data import (
+    Context,
+    Made,
+    points_data,
+    source_of,
+    spread_data,
+)
+
+if TYPE_CHECKING:
+    pass
+
+Float = NDArray[np.float64]
+
+COMPONENTS_GROUP = "principal components"
+DIMENSIONS_GROUP = "dimensions"
+MAX_COMPONENTS = 64
+
+
+def principal_component_directions(
+    context: Context, *, model: str, path: str, count: int = 10
+) -> Made:
+    """Return the axes along which the points of a file vary most: ``PC 1``, ``PC 2`` ...
+
+    ``provenance["share"]`` is an axis's share of the whole variance; the slider unit is the
+    deviation along it.
+    """
+    backend = context.library.backend(model)
+    yield 0, 1, "reading the points"
+    data = points_data(backend, path)
+    most = min(MAX_COMPONENTS, data.latents.shape[1], len(data.latents) - 1)
+    if not 1 <= count <= most:
+        raise LatentLabError(
+            f"These points have 1 to {most} principal components here, not {count}."
+        )
+    rows = yield from context.lane.run(
+        "latentlab.latent.directions:components_in_lane", latents=data.latents, count=count
+    )
+    axes, deviations, total = rows
+    return tuple(
+        Direction(
+            name=f"PC {i + 1}",
+            space=data.space.name,
+            vector=_by_part(data.space, axis),
+            scale=float(max(deviation, 1e-6)),
+            method="principal component",
+            fingerprint=backend.spec.fingerprint,
+            group=COMPONENTS_GROUP,
+            provenance=source_of(data)
+            | {"count": len(data.latents), "share": float(deviation**2 / total)},
+        )
+        for i, (axis, deviation) in enumerate(zip(axes, deviations))
+    )
+
+
+def _by_part(space: LatentSpace, vector: Float) -> dict[str, Any]:
+    from latentlab.latent.directions import unflatten
+
+    return unflatten(space, vector)
+
+
+def dimension_directions(
+    context: Context,
+    *,
+    model: str,
+    part: str,
+    indices: tuple[int, ...],
+    path: str | None = None,
+    space: str | None = None,
+) -> Made:
+    """Return one direction a dimension of a part: ``z[17]``.
+
+    The slider unit is the dimension's deviation over the points of ``path``; without them it is 1
+    for a part with an N(0, 1) prior, and the deviation of prior samples for another one.
+    """
+    backend = context.library.backend(model)
+    yield 0, 1, "taking the dimensions"
+    found: LatentSpace = backend.spec.space(space)
+    names = [known.name for known in found.parts]
+    if part not in names:
+        raise LatentLabError(f"There is no part '{part}'{did_you_mean(part, names)}")
+    size = found.part(part).size
+    wrong = [index for index in indices if not 0 <= index < size]
+    if wrong or not indices:
+        asked = f"not {wrong[0]}" if wrong else "and at least one must be named"
+        raise LatentLabError(f"Part '{part}' has dimensions 0 to {size - 1}, {asked}.")
+    first = sum(known.size for known in found.parts[: names.index(part)])
+    spread = None
+    if path is not None or found.part(part).kind != "gaussian":
+        spread = spread_data(backend, found, path)
+    made = []
+    for index in indices:
+        vector = np.zeros(found.size)
+        vector[first + index] = 1.0
+        scale = 1.0 if spread is None else float(spread.latents[:, first + index].std())
+        made.append(
+            Direction(
+                name=f"{part}[{index}]",
+                space=found.name,
+                vector=_by_part(found, vector),
+                scale=max(scale, 1e-6),
+                method="dimension",
+                fingerprint=backend.spec.fingerprint,
+                group=DIMENSIONS_GROUP,
+                provenance={"scale_of": {"source": "N(0, 1)"} if spread is None else spread.about},
+            )
+        )
+    return tuple(made)
