@@ -21,9 +21,9 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -234,8 +234,10 @@ class MapLegend(QWidget):
                 ("&All", "Show every class", self.show_all),
                 ("&None", "Hide every class", self.show_none),
             ):
-                button = QPushButton(text)
-                button.setFlat(True)
+                button = QToolButton()
+                button.setText(text)
+                button.setAutoRaise(True)
+                button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
                 button.setToolTip(tip)
                 button.setAccessibleName(tip)
                 button.clicked.connect(lambda _checked=False, act=act: act())

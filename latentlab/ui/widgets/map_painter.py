@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPalette, QPen, QPolygonF
 
-from latentlab.ui.widgets.colours import faint
+from latentlab.ui.widgets.colours import faint, is_dark
 from latentlab.ui.widgets.map_axes import Ticks, ticks_of
 from latentlab.ui.widgets.map_density import CELL
 from latentlab.ui.widgets.map_view import MapView
@@ -121,6 +121,14 @@ def _paint_labels(
     painter.restore()
 
 
+def density_colour(palette: QPalette) -> QColor:
+    """Return the colour of the density layer: the accent, light enough for a dark ground."""
+    accent = palette.color(Role.Highlight)
+    if not is_dark(palette):
+        return accent
+    return QColor.fromHsl(max(accent.hslHue(), 0), accent.hslSaturation(), 170)
+
+
 def _density_pixels(part: NDArray[np.float32], colour: QColor) -> Pixels:
     # The square root lets sparse regions be seen; the key is painted through the same line.
     opacity = np.sqrt(np.clip(part, 0, 1)) * _STRONGEST
@@ -132,7 +140,7 @@ def paint_density(
     painter: QPainter, view: MapView, density: NDArray[np.float32], palette: QPalette
 ) -> None:
     """Paint a density relative to its peak as a soft layer."""
-    pixels = np.ascontiguousarray(_density_pixels(density, palette.color(Role.Highlight)))
+    pixels = np.ascontiguousarray(_density_pixels(density, density_colour(palette)))
     rows, columns = density.shape
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
     target = QRectF(view.left, view.top, columns * CELL, rows * CELL)
@@ -152,8 +160,9 @@ def paint_density_key(painter: QPainter, view: MapView, palette: QPalette) -> No
     back = palette.color(Role.Base)
     back.setAlphaF(0.86)
     painter.fillRect(box, back)
-    ramp = np.linspace(0, 1, 128, dtype=np.float32)[None]
-    pixels = np.ascontiguousarray(_density_pixels(ramp, palette.color(Role.Highlight)))
+    # Opacity grows evenly along the bar, density with its square.
+    ramp = np.linspace(0, 1, 128, dtype=np.float32)[None] ** 2
+    pixels = np.ascontiguousarray(_density_pixels(ramp, density_colour(palette)))
     bar = QRectF(box.left() + 10, box.top() + line + 6, wide, 9)
     painter.fillRect(bar, palette.color(Role.Base))
     painter.drawImage(bar, argb_image(pixels), QRectF(0, 0, 128, 1))
@@ -163,7 +172,7 @@ def paint_density_key(painter: QPainter, view: MapView, palette: QPalette) -> No
     )
     for part in _KEY_TICKS:
         text = f"{part:g}"
-        x = bar.left() + part * wide
+        x = bar.left() + part**0.5 * wide
         room = metrics.horizontalAdvance(text)
         left = min(max(x - room / 2, bar.left()), bar.right() - room)
         painter.drawText(QPointF(left, bar.bottom() + 1 + metrics.ascent()), text)

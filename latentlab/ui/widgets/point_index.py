@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,7 +87,7 @@ class PointIndex:
         strips = int(np.clip(count // _STRIP, 1, _MOST_STRIPS))
         starts = np.arange(strips + 1, dtype=np.int64) * count // strips
         heights = found[order, 1]
-        for begin, end in zip(starts[:-1], starts[1:]):
+        for begin, end in itertools.pairwise(starts.tolist()):
             inner = np.argsort(heights[begin:end], kind="stable")
             order[begin:end] = order[begin:end][inner]
         x, y = found[order, 0], found[order, 1]

@@ -17,11 +17,11 @@ from latentlab.ui.widgets.marker_shapes import SHAPES, stamp
 Pixels = NDArray[np.uint32]
 Float = NDArray[np.float64]
 
-LARGEST = 9
+LARGEST = 11
 """Width of the largest marker, in logical pixels."""
 _SHAPED = 7
 """From this width on, classes have their own shapes."""
-_OUTLINED = 5
+_OUTLINED = 4
 _BLOCK = 16_384
 _BUDGET = 3_000_000
 """Pixels written at most for one picture; markers shrink before it takes longer."""
@@ -51,7 +51,7 @@ def _scaled(pixels: Pixels, weight: int) -> Pixels:
 
 def marker_width(count: int, area: float) -> int:
     """Return the width of markers in logical pixels, for ``count`` points in sight on an area."""
-    return int(np.clip(0.5 * math.sqrt(area / max(count, 1)), 1, LARGEST))
+    return int(np.clip(0.7 * math.sqrt(area / max(count, 1)), 1, LARGEST))
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ class PointScene:
         found = found[(found >= 0) & (found < len(self))]
         if self._mask is not None:
             found = found[self._mask[found]]
+        found.flags.writeable = False
         self._selection = found
         self._chosen = None
         if len(found):
