@@ -33,6 +33,7 @@ class Settings(BaseModel):
         window_geometry: bytes of the window's geometry, as base64.
         window_layout: bytes of the dock arrangement, as base64.
         workspaces: the person's own dock arrangements, base64 by name.
+        folded_headings: headings of the attributes panel that are folded.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     window_geometry: str = ""
     window_layout: str = ""
     workspaces: dict[str, str] = Field(default_factory=dict)
+    folded_headings: tuple[str, ...] = ()
 
     @field_validator("window_geometry", "window_layout")
     @classmethod
