@@ -1,0 +1,230 @@
+"""Figures of sliders before and after: numbers, an arrow, and two small bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRectF,
+    QSize,
+    Qt,
+)
+from PySide6.QtGui import QFontMetrics, QPainter, QPalette
+from PySide6.QtWidgets import (
+    QFrame,
+    QHeaderView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
+
+from latentlab.ui.edits import readable
+from latentlab.ui.effects_model import FigureRow
+from latentlab.ui.widgets.colours import faint
+from latentlab.ui.widgets.labelled_matrix import short_number
+from latentlab.ui.widgets.matrix_paint import small_font
+
+COLUMNS = ("Slider", "Target", "Side effect", "Selectivity")
+BARS_ROLE = Qt.ItemDataRole.UserRole + 1
+NOTE_ROLE = Qt.ItemDataRole.UserRole + 2
+_KEYS = ("", "target", "side", "selectivity")
+_TIPS = (
+    "The sliders that were untangled",
+    "Mean change of the slider's own attribute, in standard deviations: more is better",
+    "Largest mean size of a change of another attribute, likewise: less is better",
+    "Target divided by side effect: more is better",
+)
+_SAME = 0.005
+Index = QModelIndex | QPersistentModelIndex
+_ROOT = QModelIndex()
+
+
+def change_mark(before: float, after: float) -> str:
+    """Return ▲, ▼, or = for numbers that read the same."""
+    if abs(after - before) <= _SAME * max(1.0, abs(before)):
+        return "="
+    return "▲" if after > before else "▼"
+
+
+class FiguresModel(QAbstractTableModel):
+    """A row a slider; texts that say the same as the bars.
+
+    Args:
+        titler: what a person calls a direction.
+    """
+
+    def __init__(self, titler: Callable[[str], str], parent: Any = None) -> None:
+        super().__init__(parent)
+        self._titler = titler
+        self.rows: list[FigureRow] = []
+
+    def set_rows(self, rows: Sequence[FigureRow]) -> None:
+        """Show other rows."""
+        self.beginResetModel()
+        self.rows = list(rows)
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        """Return the number of sliders."""
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Index = _ROOT) -> int:
+        """Return the number of figures and the name."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        """Name the columns."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return COLUMNS[section]
+        return _TIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
+
+    def _pair(self, row: FigureRow, column: int) -> tuple[float, float]:
+        return getattr(row.before, _KEYS[column]), getattr(row.after, _KEYS[column])
+
+    def _text(self, row: FigureRow, column: int) -> str:
+        if column == 0:
+            return self._titler(row.direction)
+        before, after = self._pair(row, column)
+        if row.kept:
+            return short_number(before)
+        return f"{short_number(before)} → {short_number(after)} {change_mark(before, after)}"
+
+    def _note(self, row: FigureRow, column: int) -> str:
+        if column == 0 and row.kept:
+            return "locked: kept as it was" if row.locked else "kept as it was"
+        if column != 2:
+            return ""
+        before, after = row.before.side_attribute, row.after.side_attribute
+        if row.kept or before == after:
+            return readable(before).lower()
+        return f"{readable(before).lower()} → {readable(after).lower()}"
+
+    def _sentence(self, row: FigureRow, column: int) -> str:
+        text, note = self._text(row, column), self._note(row, column)
+        said = text if column == 0 else f"{self._titler(row.direction)}, {COLUMNS[column]}: {text}"
+        return f"{said} ({note})" if note else said
+
+    def _bars(self, row: FigureRow, column: int) -> tuple[float, float]:
+        """The lengths of both bars, as a share of the longest in the column."""
+        pairs = [self._pair(one, column) for one in self.rows]
+        finite = [min(abs(v), 1e6) for pair in pairs for v in pair]
+        top = max(finite, default=0.0) or 1.0
+        before, after = self._pair(row, column)
+        return min(abs(before), 1e6) / top, min(abs(before if row.kept else after), 1e6) / top
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return texts, bars and what a screen reader says."""
+        row, column = self.rows[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._text(row, column)
+        if role == NOTE_ROLE:
+            return self._note(row, column)
+        if role == BARS_ROLE and column:
+            return self._bars(row, column)
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+            return self._sentence(row, column)
+        return None
+
+
+class _Delegate(QStyledItemDelegate):
+    """Text, a note, and the bars: before in grey, after in the accent."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        """Two lines and the bars."""
+        line = QFontMetrics(option.font).height()
+        small = QFontMetrics(small_font(option.font)).height()
+        width = QFontMetrics(option.font).horizontalAdvance(str(index.data())) + 12
+        return QSize(width, line + small + 16)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """Draw one figure."""
+        painter.save()
+        palette = option.palette
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        if chosen:
+            painter.fillRect(option.rect, palette.color(QPalette.ColorRole.Midlight))
+        room = QRectF(option.rect).adjusted(4, 3, -4, -3)
+        painter.setPen(palette.color(QPalette.ColorRole.Text))
+        painter.setFont(option.font)
+        metrics = QFontMetrics(option.font)
+        text = str(index.data())
+        if metrics.horizontalAdvance(text) > room.width():
+            text = text.replace(" → ", "→").replace(" ▲", "▲").replace(" ▼", "▼")
+        if metrics.horizontalAdvance(text) > room.width():
+            painter.setFont(small_font(option.font))
+            metrics = QFontMetrics(small_font(option.font))
+        cut = metrics.elidedText(text, Qt.TextElideMode.ElideRight, round(room.width()))
+        painter.drawText(room, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, cut)
+        small = small_font(option.font)
+        painter.setFont(small)
+        painter.setPen(faint(palette))
+        under = room.adjusted(0, QFontMetrics(option.font).height(), 0, 0)
+        note = QFontMetrics(small).elidedText(
+            str(index.data(NOTE_ROLE) or ""), Qt.TextElideMode.ElideRight, round(room.width())
+        )
+        painter.drawText(under, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, note)
+        self._paint_bars(painter, room, index.data(BARS_ROLE), palette)
+        painter.restore()
+
+    def _paint_bars(
+        self, painter: QPainter, room: QRectF, bars: tuple[float, float] | None, palette: QPalette
+    ) -> None:
+        if bars is None:
+            return
+        colours = (faint(palette, 0.45), palette.color(QPalette.ColorRole.Highlight))
+        for place, (share, colour) in enumerate(zip(bars, colours)):
+            top = room.bottom() - 7 + place * 4
+            painter.fillRect(QRectF(room.left(), top, room.width() * share, 3), colour)
+
+
+class FiguresTable(QTableView):
+    """The table, as high as its rows.
+
+    Args:
+        titler: what a person calls a direction.
+    """
+
+    def __init__(self, titler: Callable[[str], str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.figures = FiguresModel(titler, self)
+        self.setModel(self.figures)
+        self.setItemDelegate(_Delegate(self))
+        self.setAccessibleName("Figures before and after")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setShowGrid(False)
+        self.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTabKeyNavigation(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setHighlightSections(False)
+
+    def set_rows(self, rows: Sequence[FigureRow]) -> None:
+        """Show other rows."""
+        self.figures.set_rows(rows)
+        high = self.itemDelegate().sizeHint(self._option(), self.figures.index(0, 0))
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.verticalHeader().setDefaultSectionSize(high.height())
+        self.setFixedHeight(
+            self.horizontalHeader().sizeHint().height() + high.height() * len(rows) + 2
+        )
+
+    def _option(self) -> QStyleOptionViewItem:
+        option = QStyleOptionViewItem()
+        self.initViewItemOption(option)
+        return option
