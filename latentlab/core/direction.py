@@ -12,6 +12,7 @@ import numpy as np
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, Latents, read_only
 from latentlab.core.spec import LatentSpace
+from latentlab.core.suggest import did_you_mean
 
 MAX_EDIT = 1e6
 """Largest amount of an edit, in slider units: beyond it float32 latents may overflow."""
@@ -95,9 +96,8 @@ def apply_edits(
             raise LatentLabError(f"'{name}' cannot move by {edits[name]}: use -100 to 100.")
         direction = known.get(name)
         if direction is None:
-            choices = ", ".join(sorted(known)) or "none"
             raise LatentLabError(
-                f"There is no direction '{name}' for this model; it has: {choices}."
+                f"There is no direction '{name}' for this model{did_you_mean(name, sorted(known))}"
             )
         if direction.space != latents.space:
             raise LatentLabError(

@@ -54,6 +54,16 @@ def strict_json(data: bytes | str, what: str, limit: int) -> Any:
         raise LatentLabError(f"{what} is damaged: choose another.", str(error)) from error
 
 
+def sound_text(text: str) -> bool:
+    """Whether a file and a command line can hold a text, and it is no monster."""
+    return len(text) <= 10_000 and not _UNWRITABLE.search(text)
+
+
+def sound_hash(text: str) -> bool:
+    """Whether a text is a content hash."""
+    return _HASH.fullmatch(text) is not None
+
+
 def _sound(picture: Picture) -> bool:
     """Whether numbers are finite and of a sane size, and hashes are hashes."""
     numbers = [picture.temperature, *picture.edits.values()]
@@ -70,8 +80,8 @@ def _sound(picture: Picture) -> bool:
         and all(len(table) <= _MAX_ENTRIES for table in sizes)
         and all(abs(n) <= MAX_AMOUNT and math.isfinite(n) for n in numbers)
         and picture.temperature >= 0
-        and all(len(text) <= 10_000 and not _UNWRITABLE.search(text) for text in texts)
-        and all(_HASH.fullmatch(value) for value in picture.array_hashes())
+        and all(sound_text(text) for text in texts)
+        and all(sound_hash(value) for value in picture.array_hashes())
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.latents import Latents
 
@@ -35,6 +36,8 @@ class PreviewRequest:
         picture: what to decode.
         stored: the latents that ``picture.stored`` names; ``None`` for prior samples.
         exact: decode in the fixed micro-batch, for bytes that are kept or exported.
+        directions: the person's own that the picture's edits name, beside the model's own; by the
+            same name, the person's wins.
     """
 
     channel: str
@@ -42,6 +45,7 @@ class PreviewRequest:
     picture: Picture
     stored: Latents | None = None
     exact: bool = False
+    directions: Mapping[str, Direction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

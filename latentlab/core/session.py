@@ -20,13 +20,22 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from latentlab.core.document import Document, Entry, History, Picture, TrayItem
+from latentlab.core.directionfile import parse_direction
+from latentlab.core.document import (
+    Arrangement,
+    DirectionRecord,
+    Document,
+    Entry,
+    History,
+    TrayItem,
+)
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, content_hash, read_only
 from latentlab.core.modelfile import replace_file
-from latentlab.core.pictures import parse_picture, strict_json
+from latentlab.core.pictures import parse_picture, sound_hash, sound_text, strict_json
+from latentlab.core.spec import Frozen
 
-SESSION_VERSION = 1
+SESSION_VERSION = 2
 MAX_JSON_BYTES = 64 * 2**20
 MAX_ARRAY_BYTES = 2 * 2**30
 MAX_ENTRIES = 10_000
@@ -34,7 +43,17 @@ _FORMAT = "latentlab-session"
 _JSON, _ARRAYS = "session.json", "arrays.safetensors"
 _DTYPES = ("float32", "int64", "uint8")
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MAX_DIRECTIONS = 10_000
+"""Most directions, or arrangements of sliders, of all documents together."""
+
+
+def _with_directions(content: dict[str, Any]) -> dict[str, Any]:
+    """From version 1, which knew no directions of the person's own."""
+    entries = [{**row, "directions": [], "sliders": {}} for row in content["entries"]]
+    return {**content, "entries": entries, "directions": [], "arrangements": []}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_directions}
 """By version: turns the JSON of that version into the next one's. Version 1 is the first."""
 
 
@@ -53,42 +72,46 @@ class Session:
     view: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Pictures:
-    """Pictures by number: documents share them, so each is written and read once."""
+class _Numbered:
+    """Values by number: documents share them, so each is written and read once."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._alive: dict[int, tuple[int, Picture]] = {}
+        self._alive: dict[int, tuple[int, Frozen]] = {}
 
-    def number(self, picture: Picture) -> int:
-        known = self._alive.get(id(picture))
+    def number(self, value: Frozen) -> int:
+        known = self._alive.get(id(value))
         if known is None:
-            known = (len(self.rows), picture)
-            self._alive[id(picture)] = known
-            self.rows.append(picture.model_dump(mode="json", exclude_defaults=True))
+            known = (len(self.rows), value)
+            self._alive[id(value)] = known
+            self.rows.append(value.model_dump(mode="json", exclude_defaults=True))
         return known[0]
 
 
 def _to_json(session: Session) -> bytes:
-    pictures = _Pictures()
-    entries = [
-        {
+    pictures, directions, arrangements = _Numbered(), _Numbered(), _Numbered()
+
+    def row(entry: Entry) -> dict[str, Any]:
+        canvas, document = entry.document.canvas, entry.document
+        return {
             "label": entry.label,
             "created": entry.created,
-            "canvas": None
-            if entry.document.canvas is None
-            else pictures.number(entry.document.canvas),
+            "canvas": None if canvas is None else pictures.number(canvas),
             "tray": [
-                [item.id, item.group, pictures.number(item.picture)] for item in entry.document.tray
+                [item.id, item.group, pictures.number(item.picture)] for item in document.tray
             ],
+            "directions": [directions.number(record) for record in document.directions],
+            "sliders": {model: arrangements.number(a) for model, a in document.sliders.items()},
         }
-        for entry in session.history.entries
-    ]
+
+    entries = [row(entry) for entry in session.history.entries]
     content = {
         "format": _FORMAT,
         "version": SESSION_VERSION,
         "index": session.history.index,
         "pictures": pictures.rows,
+        "directions": directions.rows,
+        "arrangements": arrangements.rows,
         "entries": entries,
         "view": dict(session.view),
     }
@@ -196,31 +219,89 @@ def _migrated(content: Any, path: Path) -> dict[str, Any]:
     return content
 
 
+def _direction_record(row: Any) -> DirectionRecord:
+    record = DirectionRecord.model_validate(row)
+    if not sound_text(record.model) or not all(map(sound_hash, record.vector.values())):
+        raise ValueError("a direction names what no file can hold")
+    return record
+
+
+def _arrangement(row: Any) -> Arrangement:
+    found = Arrangement.model_validate(row)
+    names = [*found.order, *found.locked, *found.removed, *found.titles, *found.titles.values()]
+    if len(names) > MAX_DIRECTIONS or not all(map(sound_text, names)):
+        raise ValueError("an arrangement of sliders is out of range")
+    return found
+
+
+class _Reader:
+    """Documents out of a session's JSON; what it names twice is made once."""
+
+    def __init__(self, content: Mapping[str, Any], path: Path) -> None:
+        what = f"A picture inside '{path.name}'"
+        if max(len(content["directions"]), len(content["arrangements"])) > MAX_DIRECTIONS:
+            raise ValueError("too many directions")
+        self._pictures = [parse_picture(row, what) for row in content["pictures"]]
+        self._records = [_direction_record(row) for row in content["directions"]]
+        self._arrangements = [_arrangement(row) for row in content["arrangements"]]
+        self._items: dict[tuple[str, str, int], TrayItem] = {}
+        self._directions: dict[tuple[int, ...], tuple[DirectionRecord, ...]] = {}
+
+    @staticmethod
+    def _nth(values: list[Any], number: Any) -> Any:
+        if type(number) is not int or not 0 <= number < len(values):
+            raise ValueError(f"there is no row {number!r}")
+        return values[number]
+
+    def _item(self, item_id: str, group: str, number: int) -> TrayItem:
+        key = (item_id, group, number)
+        if key not in self._items:
+            picture = self._nth(self._pictures, number)
+            self._items[key] = TrayItem(id=item_id, group=group, picture=picture)
+        return self._items[key]
+
+    def _own(self, numbers: tuple[int, ...]) -> tuple[DirectionRecord, ...]:
+        if numbers not in self._directions:
+            records = tuple(self._nth(self._records, number) for number in numbers)
+            if len({(record.model, record.name) for record in records}) < len(records):
+                raise ValueError("a direction is there twice")
+            self._directions[numbers] = records
+        return self._directions[numbers]
+
+    def entry(self, row: Mapping[str, Any]) -> Entry:
+        """Return one step of the history."""
+        canvas = None if row["canvas"] is None else self._nth(self._pictures, row["canvas"])
+        sliders = {
+            str(model): self._nth(self._arrangements, number)
+            for model, number in row["sliders"].items()
+            if sound_text(model)
+        }
+        document = Document(
+            canvas=canvas,
+            tray=tuple(self._item(*item) for item in row["tray"]),
+            directions=self._own(tuple(row["directions"])),
+            sliders=sliders,
+        )
+        return Entry(str(row["label"])[:1000], document, None, float(row["created"]))
+
+
 def _history(content: Mapping[str, Any], path: Path) -> History:
-    what = f"A picture inside '{path.name}'"
-    pictures = [parse_picture(row, what) for row in content["pictures"]]
     rows = content["entries"]
     if not 1 <= len(rows) <= MAX_ENTRIES:
         raise ValueError("no entries, or too many")
+    reader = _Reader(content, path)
+    return History.restore([reader.entry(row) for row in rows], int(content["index"]))
 
-    def picture(number: Any) -> Picture:
-        if not isinstance(number, int) or not 0 <= number < len(pictures):
-            raise ValueError(f"there is no picture {number!r}")
-        return pictures[number]
 
-    items: dict[tuple[str, str, int], TrayItem] = {}
-    entries: list[Entry] = []
-    for row in rows:
-        tray = []
-        for item_id, group, number in row["tray"]:
-            key = (item_id, group, number)
-            if key not in items:
-                items[key] = TrayItem(id=item_id, group=group, picture=picture(number))
-            tray.append(items[key])
-        canvas = None if row["canvas"] is None else picture(row["canvas"])
-        document = Document(canvas=canvas, tray=tuple(tray))
-        entries.append(Entry(str(row["label"])[:1000], document, None, float(row["created"])))
-    return History.restore(entries, int(content["index"]))
+def _check_directions(history: History, arrays: Mapping[str, Array], path: Path) -> None:
+    """Raise ``LatentLabError`` unless every direction's vector is one."""
+    seen: dict[int, DirectionRecord] = {}
+    for entry in history.entries:
+        seen.update((id(record), record) for record in entry.document.directions)
+    for record in seen.values():
+        vector = {part: arrays[key] for part, key in record.vector.items()}
+        what = f"Direction '{record.name[:100]}' inside '{path.name}'"
+        parse_direction(record.model_dump(exclude={"model", "vector"}), vector, what)
 
 
 def load_session(path: Path) -> Session:
@@ -230,10 +311,9 @@ def load_session(path: Path) -> Session:
         LatentLabError: truncated, foreign, written by a newer version, arrays missing or changed.
     """
     text, data = _unpack(path)
-    content = _migrated(
-        strict_json(text, f"The description inside '{path.name}'", MAX_JSON_BYTES), path
-    )
+    content = strict_json(text, f"The description inside '{path.name}'", MAX_JSON_BYTES)
     try:
+        content = _migrated(content, path)
         history = _history(content, path)
         view = content["view"]
         if not isinstance(view, dict):
@@ -243,4 +323,5 @@ def load_session(path: Path) -> Session:
     arrays = _arrays(data, path)
     if history.array_hashes() - set(arrays):
         raise _damaged(path, "arrays that it names are missing")
+    _check_directions(history, arrays, path)
     return Session(history, arrays, view)

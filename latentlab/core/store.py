@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from latentlab.core.document import Picture
+from latentlab.core.direction import Direction
+from latentlab.core.directionfile import direction_header
+from latentlab.core.document import DirectionRecord, Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, Latents, content_hash, read_only
 
@@ -89,3 +91,18 @@ class ArrayStore:
             return None
         parts: Mapping[str, Array] = {n: self.get(key) for n, key in picture.stored.items()}
         return Latents(picture.space, parts)
+
+    def put_direction(self, direction: Direction, model: str) -> DirectionRecord:
+        """Keep a direction's vector; return what a document says of it for ``model``."""
+        vector = {name: self.put(array) for name, array in direction.vector.items()}
+        fields = direction_header(direction).model_dump()
+        return DirectionRecord(model=model, vector=vector, **fields)
+
+    def direction(self, record: DirectionRecord) -> Direction:
+        """Return the direction of a record; ``LatentLabError`` when its vector is not here."""
+        if not all(key in self for key in record.vector.values()):
+            raise LatentLabError(
+                f"The vector of direction '{record.name}' is no longer here: import its file again."
+            )
+        fields = record.model_dump(exclude={"model", "vector"})
+        return Direction(vector={n: self.get(key) for n, key in record.vector.items()}, **fields)

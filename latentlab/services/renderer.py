@@ -20,7 +20,7 @@ from torch import Tensor
 
 from latentlab.backends.base import EncodeUpdate
 from latentlab.backends.images import from_levels, quantise
-from latentlab.core.direction import apply_edits
+from latentlab.core.direction import Direction, apply_edits
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents, stack
@@ -276,19 +276,33 @@ class Renderer:
         self._priors.move_to_end(key)
         return known_latents
 
-    def latents(self, picture: Picture, stored: Latents | None = None) -> Latents:
-        """Return the latents that a picture decodes, edits included."""
+    def latents(
+        self,
+        picture: Picture,
+        stored: Latents | None = None,
+        directions: Mapping[str, Direction] | None = None,
+    ) -> Latents:
+        """Return the latents that a picture decodes, edits included.
+
+        ``directions`` are the person's own: they stand beside the model's, and win by name.
+        """
         base = self.base_latents(picture, stored)
-        return apply_edits(base, picture.edits, self.library.backend(picture.model).directions)
+        known = self.library.backend(picture.model).directions
+        return apply_edits(base, picture.edits, {**known, **(directions or {})})
 
     def exact_chunks(self, picture: Picture, latents: Latents) -> Iterator[Images]:
         """Yield the picture's images for keeping, at most ``MICRO_BATCH`` a turn."""
         backend = self.library.backend(picture.model)
         return decode_chunks(backend, latents, picture.condition, picture.options)
 
-    def exact(self, picture: Picture, stored: Latents | None = None) -> tuple[Images, Latents]:
+    def exact(
+        self,
+        picture: Picture,
+        stored: Latents | None = None,
+        directions: Mapping[str, Direction] | None = None,
+    ) -> tuple[Images, Latents]:
         """Return the picture's images for keeping, uint8 ``(B, H, W, C)``, and their latents."""
-        latents = self.latents(picture, stored)
+        latents = self.latents(picture, stored, directions)
         return np.concatenate([*self.exact_chunks(picture, latents)]), latents
 
     def render(self, request: PreviewRequest) -> Iterator[PreviewResult]:
@@ -308,7 +322,7 @@ class Renderer:
 
     def _result(self, request: PreviewRequest, start: float) -> PreviewResult:
         picture = request.picture
-        latents = self.latents(picture, request.stored)
+        latents = self.latents(picture, request.stored, request.directions)
         begin = time.perf_counter()
         if request.exact:
             images = np.concatenate([*self.exact_chunks(picture, latents)])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from latentlab.core.direction import Direction
 from latentlab.core.document import Document, History, Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader
@@ -20,8 +19,10 @@ from latentlab.core.requests import Failure, PreviewRequest, PreviewResult
 from latentlab.core.settings import Settings
 from latentlab.core.store import DEFAULT_LIMIT, ArrayStore
 from latentlab.services.library import Entry, ModelLibrary
-from latentlab.ui import edits
+from latentlab.ui import document_directions, edits
 from latentlab.ui.bridge import Bridge
+from latentlab.ui.controller_directions import DirectionActions
+from latentlab.ui.controller_edits import EditActions
 from latentlab.ui.controller_files import FileActions
 from latentlab.ui.controller_models import ModelActions
 from latentlab.ui.controller_tray import TrayActions
@@ -32,7 +33,9 @@ CANVAS = "canvas"
 RANDOM_SEEDS = 1_000_000
 
 
-class Controller(ModelActions, TrayActions, FileActions, QObject):
+class Controller(
+    ModelActions, TrayActions, FileActions, DirectionActions, EditActions, QObject
+):
     """What the window shows and every change of it.
 
     Args:
@@ -54,6 +57,8 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         failed: one sentence and its details, for what a person must not overlook.
         selection_changed: the row of the canvas that is selected, or ``None``.
         before_held: a key or a button asks for the image without its edits (true), or lets go.
+        library_changed: models came or went.
+        directions_changed: the directions of the current model, their titles, locks or order.
     """
 
     document_changed = Signal(object)
@@ -68,6 +73,7 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
     selection_changed = Signal(object)
     before_held = Signal(bool)
     library_changed = Signal()
+    directions_changed = Signal()
 
     def __init__(
         self,
@@ -83,7 +89,6 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         self.history = History()
         self.model: ModelHeader | None = None
         self.model_entry: Entry | None = None
-        self.directions: dict[str, Direction] = {}
         self.photo_result: Any = None
         self.saved_document: Document | None = None
         self.session_path: Path | None = None
@@ -95,10 +100,11 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         self._bridge = bridge
         self._sequence = 0
         self._shown: dict[str, int] = {}
-        self._asked: dict[int, Picture] = {}
+        self._asked: dict[int, tuple[Picture, str]] = {}
         self._opened: dict[str, Path] = {}
         self._loading: set[str] = set()
         self._deferred: dict[str, PreviewRequest] = {}
+        self._prepare_directions()
         self._tracker = JobTracker(bridge, self)
         self._thumbnails = Thumbnails(bridge, self.store, self)
         self._tracker.changed.connect(self.job_changed)
@@ -122,6 +128,7 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
             merge_key: while the same key comes again, the step is replaced (one drag is one step).
         """
         before = self.document
+        document = document_directions.settled(document)
         if document == before:
             return
         self.history.push(document, label, merge_key)
@@ -167,12 +174,15 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
             if before is None or _size(before.canvas) != _size(canvas):
                 self.select(None)
             self.render_canvas()
+        elif canvas is not None and _moves(before, canvas) != _moves(self.document, canvas):
+            self.render_canvas()
         if self.photo_result is not None and not self._is_photo(canvas):
             self.photo_result = None
             self.photo_changed.emit(None)
         # Looking through a long history takes longer than a frame: only when it frees something.
         if self.store.bytes_used > DEFAULT_LIMIT:
             self.store.retain(self.history.array_hashes())
+        self._tell_directions()
         self.document_changed.emit(self.document)
 
     def _is_photo(self, canvas: Picture | None) -> bool:
@@ -192,24 +202,6 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
     def row_picture(self, row: int) -> Picture:
         """Return the picture of one image of the canvas; ``LatentLabError`` without one."""
         return edits.row_picture(self._canvas(), row, self.store)
-
-    def set_edit(self, direction: str, amount: float, merge_key: str | None = None) -> None:
-        """Move one slider, in standard deviations; 0 removes the edit."""
-        canvas = self.document.canvas
-        if canvas is not None:
-            label = f"{edits.readable(direction)} {amount:+.2f}"
-            self.apply_canvas(canvas.with_edit(direction, amount), label, merge_key)
-
-    def reset_edits(self, names: list[str] | None = None) -> None:
-        """Put some sliders, or all, back to 0."""
-        canvas = self.document.canvas
-        if canvas is not None:
-            label = (
-                "Reset all edits"
-                if names is None
-                else f"Reset {', '.join(edits.readable(n).lower() for n in names)}"
-            )
-            self.apply_canvas(edits.without_edits(canvas, names), label)
 
     def reroll(self) -> None:
         """Sample again, from random seeds."""
@@ -278,26 +270,37 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         self._sequence += 1
         sequence = self._sequence
         if channel == CANVAS:
-            self._asked[sequence] = picture
+            self._asked[sequence] = (picture, self.thumbnail_key(picture))
         try:
             stored = self.store.latents(picture)
+            own = self.own_directions(picture)
         except LatentLabError as error:
             failure = Failure(error.message, error.details)
             self._take_preview(PreviewResult(channel, sequence, failure=failure))
             return sequence
-        request = PreviewRequest(channel, sequence, picture, stored)
+        request = PreviewRequest(channel, sequence, picture, stored, directions=own)
         if picture.model in self._loading:
             self._deferred[channel] = request
         else:
             self._bridge.preview(request)
         return sequence
 
-    def thumbnail(self, picture: Picture) -> NDArray[np.uint8] | None:
+    def thumbnail(
+        self, picture: Picture, document: Document | None = None
+    ) -> NDArray[np.uint8] | None:
         """Return the first image of a picture, uint8 ``(H, W, C)``, or ask for it.
 
         What was asked for comes as ``thumbnail_rendered`` with ``edits.picture_key(picture)``.
+        ``document`` is the one that the picture stands in, when it is not the current one.
         """
-        return self._thumbnails.get(picture)
+        key = self.thumbnail_key(picture, document)
+        image = self._thumbnails.get(key)
+        if image is None and not self._thumbnails.waits(key):
+            # A vector that is gone: no image, as for latents that are gone.
+            with suppress(LatentLabError):
+                own = self.own_directions(picture, document=document)
+                self._thumbnails.ask(key, picture, own)
+        return image
 
     def photo_of(self, picture: Picture | None) -> NDArray[np.uint8] | None:
         """Return the photograph that was encoded, uint8 ``(H, W, C)``, if the picture has one."""
@@ -315,13 +318,13 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         if result.channel != CANVAS:
             self.preview_rendered.emit(result)
             return
-        picture = self._asked.get(result.sequence)
+        picture, key = self._asked.get(result.sequence, (None, ""))
         self._asked = {k: v for k, v in self._asked.items() if k >= result.sequence}
         if result.images is not None:
             self.last_images, self.rendered_picture = result.images, picture
             self.last_frame_ms = result.total_ms
             if result.final and picture is not None and not self._dragging():
-                self._thumbnails.put(picture, np.array(result.images[0]))
+                self._thumbnails.put(key, np.array(result.images[0]))
         self.canvas_rendered.emit(result)
 
     def _dragging(self) -> bool:
@@ -335,12 +338,35 @@ class Controller(ModelActions, TrayActions, FileActions, QObject):
         """The running jobs, the oldest first."""
         return self._tracker.jobs
 
+    def run_job(
+        self,
+        kind: str,
+        title: str,
+        arguments: Mapping[str, Any],
+        on_value: Callable[[Any], None] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
+        on_progress: Callable[[Any], None] | None = None,
+    ) -> Job:
+        """Start a job; it stands in the status bar, with Cancel.
+
+        Args:
+            kind: row of ``services.jobs.JOBS``.
+            title: for the status bar.
+            arguments: of the job.
+            on_value: gets its value.
+            on_failure: gets the failure and shows it where the result would have been; without it,
+                the window shows it.
+            on_progress: gets each partial result.
+        """
+        return self._tracker.start(kind, title, arguments, on_value, on_progress, on_failure)
+
     def cancel(self, job: Job | None = None) -> None:
         """Ask a job, or the newest one, to end."""
         self._tracker.cancel(job)
 
-    def _job_failed(self, _job: Job, failure: Failure) -> None:
-        self.failed.emit(failure.message, failure.details)
+    def _job_failed(self, job: Job, failure: Failure) -> None:
+        if job.on_failure is None:
+            self.failed.emit(failure.message, failure.details)
 
     def report(self, error: LatentLabError) -> None:
         """Show an error."""
@@ -360,3 +386,8 @@ def _size(picture: Picture | None) -> tuple[int, tuple[str, ...]]:
     if picture is None:
         return 0, ()
     return len(picture.seeds), tuple(sorted(picture.stored.values()))
+
+
+def _moves(document: Document, picture: Picture) -> str:
+    """Return what tells whether the picture's edits do the same in two documents."""
+    return document_directions.digest(document_directions.used_records(document, picture))

@@ -8,6 +8,7 @@ from latentlab.catalog import BUNDLED_MODELS
 from latentlab.core.document import Document, History
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_directions
+from latentlab.core.requests import Failure
 from latentlab.services.library import Entry
 from latentlab.ui import edits
 
@@ -65,9 +66,12 @@ class ModelActions:
                 del self._deferred[request.channel]
                 self._bridge.preview(request)
 
+        def failed(failure: Failure) -> None:
+            loaded(None)
+            self.failed.emit(failure.message, failure.details)
+
         title = f"Opening {entry.title}"
-        arguments = {"model": str(entry.path)}
-        self._tracker.start("open_model", title, arguments, loaded, on_failure=loaded)
+        self.run_job("open_model", title, {"model": str(entry.path)}, loaded, failed)
 
     def worker_restarted(self) -> None:
         """Show everything again: the worker started anew and knows nothing."""
@@ -85,12 +89,16 @@ class ModelActions:
             self._use_model(self.library.resolve(model))
         except LatentLabError:
             # The worker says so where the image would be.
-            self.model, self.model_entry, self.directions = None, None, {}
+            self.model, self.model_entry, self._model_directions = None, None, {}
             self.model_changed.emit(None)
+            self._tell_directions()
 
     def _use_model(self, entry: Entry) -> None:
-        if self.model_entry == entry:
-            return
-        self.directions = dict(read_directions(entry.path))
+        if self.model_entry != entry:
+            self._set_model(entry)
+
+    def _set_model(self, entry: Entry) -> None:
+        self._model_directions = dict(read_directions(entry.path))
         self.model_entry, self.model = entry, entry.header
         self.model_changed.emit(self.model)
+        self._tell_directions()

@@ -12,6 +12,8 @@ from latentlab.core.noise import MAX_SEED
 from latentlab.core.spec import ModelSpec
 from latentlab.core.store import ArrayStore
 
+KEY_LENGTH = 24
+"""Characters of ``picture_key``."""
 FIRST_COUNT = 12
 """Images of the grid that a freshly opened model shows: at twice their size in a small window."""
 
@@ -33,7 +35,7 @@ def readable_under(name: str, heading: str) -> str:
 def picture_key(picture: Picture) -> str:
     """Return a short key that is the same for pictures with the same images."""
     plain = picture.model_copy(update={"name": "", "photo_path": None})
-    return hashlib.sha256(plain.model_dump_json().encode()).hexdigest()[:24]
+    return hashlib.sha256(plain.model_dump_json().encode()).hexdigest()[:KEY_LENGTH]
 
 
 def seed_run(first: int, count: int) -> tuple[int, ...]:

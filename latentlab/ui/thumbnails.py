@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.requests import PreviewRequest, PreviewResult
 from latentlab.core.store import ArrayStore
 from latentlab.ui.bridge import Bridge
-from latentlab.ui.edits import picture_key, row_picture
+from latentlab.ui.edits import KEY_LENGTH, row_picture
 
 PREFIX = "thumb:"
 MAX_BYTES = 64 * 2**20
 
 
 class Thumbnails(QObject):
-    """The first image of each picture, by what it shows.
+    """The first image of each picture, by a key that says what it shows.
 
     Args:
         bridge: to the worker.
@@ -39,32 +41,40 @@ class Thumbnails(QObject):
         self._asked: set[str] = set()
         bridge.preview_arrived.connect(self._take)
 
-    def get(self, picture: Picture) -> NDArray[np.uint8] | None:
-        """Return uint8 ``(H, W, C)``, or ask for it: ``arrived`` tells the key and the image."""
-        key = picture_key(picture)
+    def get(self, key: str) -> NDArray[np.uint8] | None:
+        """Return uint8 ``(H, W, C)``, if it is here."""
         image = self._images.get(key)
-        if image is None and key not in self._asked:
-            self._ask(key, picture)
-        elif image is not None:
+        if image is not None:
             self._images.move_to_end(key)
         return image
 
-    def put(self, picture: Picture, image: NDArray[np.uint8]) -> None:
-        """Keep an image that was made for another reason."""
-        self._keep(picture_key(picture), image)
+    def waits(self, key: str) -> bool:
+        """Whether an image was asked for and is still to come."""
+        return key in self._asked
 
-    def forget_requests(self) -> None:
-        """Ask again for what is missing: the worker started anew."""
-        self._asked.clear()
+    def ask(self, key: str, picture: Picture, directions: Mapping[str, Direction]) -> None:
+        """Ask for an image: ``arrived`` tells its ``picture_key`` and the image.
 
-    def _ask(self, key: str, picture: Picture) -> None:
+        Args:
+            key: ``picture_key``, and more where the same picture can have other images.
+            picture: its first image is made.
+            directions: the person's own that its edits name.
+        """
         try:
             one = row_picture(picture, 0, self._store)
             stored: Latents | None = self._store.latents(one)
         except LatentLabError:
             return
         self._asked.add(key)
-        self._bridge.preview(PreviewRequest(PREFIX + key, 1, one, stored))
+        self._bridge.preview(PreviewRequest(PREFIX + key, 1, one, stored, directions=directions))
+
+    def put(self, key: str, image: NDArray[np.uint8]) -> None:
+        """Keep an image that was made for another reason."""
+        self._keep(key, image)
+
+    def forget_requests(self) -> None:
+        """Ask again for what is missing: the worker started anew."""
+        self._asked.clear()
 
     def _keep(self, key: str, image: NDArray[np.uint8]) -> None:
         known = self._images.pop(key, None)
@@ -75,7 +85,7 @@ class Thumbnails(QObject):
         while self._bytes > MAX_BYTES and len(self._images) > 1:
             _, old = self._images.popitem(last=False)
             self._bytes -= old.nbytes
-        self.arrived.emit(key, image)
+        self.arrived.emit(key[:KEY_LENGTH], image)
 
     def _take(self, result: PreviewResult) -> None:
         if not result.channel.startswith(PREFIX):

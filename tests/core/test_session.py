@@ -222,7 +222,7 @@ def test_absurd_json_is_one_sentence(text: bytes, saved: Path) -> None:
 
 def test_a_newer_version_says_update(saved: Path) -> None:
     content, arrays = contents(saved)
-    rewrite(saved, {**content, "version": 2}, arrays)
+    rewrite(saved, {**content, "version": session.SESSION_VERSION + 1}, arrays)
     with pytest.raises(LatentLabError, match="update LatentLab"):
         load_session(saved)
 
@@ -230,15 +230,18 @@ def test_a_newer_version_says_update(saved: Path) -> None:
 def test_an_older_version_is_migrated_step_by_step(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    first = session.MIGRATIONS[1]
+
     def from_1(content: dict[str, Any]) -> dict[str, Any]:
-        return {**content, "view": {**content["view"], "steps": ["1->2"]}}
+        return {**first(content), "view": {"steps": ["1->2"]}}
 
     def from_2(content: dict[str, Any]) -> dict[str, Any]:
-        return {**content, "view": {"steps": [*content["view"]["steps"], "2->3"]}}
+        return {**content, "view": {"steps": [*content["view"].get("steps", []), "2->3"]}}
 
     monkeypatch.setattr(session, "SESSION_VERSION", 3)
     monkeypatch.setattr(session, "MIGRATIONS", {1: from_1, 2: from_2})
-    assert load_session(saved).view == {"steps": ["1->2", "2->3"]}
+    assert load_session(FOLDER / "v1" / "sample.latentlab").view == {"steps": ["1->2", "2->3"]}
+    assert load_session(saved).view == {"steps": ["2->3"]}
 
 
 def test_missing_and_changed_arrays_are_told(saved: Path) -> None:

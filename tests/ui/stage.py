@@ -91,7 +91,8 @@ class FormulaBridge(QObject):
         if base is None:
             rows = noise_rows(picture.seeds, "prior", (DEPTH,)) * picture.temperature
             base = Latents("z", {"z": rows.astype(np.float32)})
-        return apply_edits(base, picture.edits, self.directions)
+        known = {**self.directions, **request.directions}
+        return apply_edits(base, picture.edits, known)
 
     def latents_of(self, one: Picture) -> NDArray[np.float32]:
         return self.latents(PreviewRequest("test", 0, one))["z"]

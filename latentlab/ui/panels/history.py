@@ -18,7 +18,6 @@ from PySide6.QtGui import QColor, QPalette, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QVBoxLayout, QWidget
 
 from latentlab.core.document import Document, Entry, Picture
-from latentlab.ui.edits import picture_key
 from latentlab.ui.help import TOPIC
 from latentlab.ui.widgets.colours import faint
 from latentlab.ui.widgets.images import owned_qimage
@@ -114,11 +113,13 @@ class HistoryModel(QAbstractListModel):
         picture = self._subject(row)
         if picture is None:
             return self._blank()
-        key = picture_key(picture)
+        # A direction of the person's own may have meant something else at that step.
+        document = self._entries[row].document
+        key = self._controller.thumbnail_key(picture, document)
         known = self._pixmaps.get(key)
         if known is not None:
             return known
-        image = self._controller.thumbnail(picture)
+        image = self._controller.thumbnail(picture, document)
         return self._blank() if image is None else self._keep(key, image)
 
     def _blank(self) -> QPixmap:
