@@ -39,6 +39,14 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
             summary="Sliders that edit attributes, in standard deviations.",
             icon="sliders",
         ),
+        Row(
+            "effects",
+            "Effects",
+            "latentlab.ui.panels.effects:EffectsPanel",
+            needs=("sample", "decode"),
+            summary="Which slider moves what, and how to untangle them.",
+            icon="effects",
+        ),
     ),
     "latentlab.importers": (),
     "latentlab.datasets": (

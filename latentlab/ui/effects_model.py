@@ -129,11 +129,12 @@ def effect_sentence(report: EffectReport, row: int, column: int, titler: Titler)
     """Return what a cell of the effect matrix says."""
     name, other = titler(report.directions[row]), readable(report.columns[column]).lower()
     own = report.target_of(report.directions[row]) == report.columns[column]
-    subject = "itself" if own else other
     mean, size = float(report.mean[row, column]), float(report.size[row, column])
     said = (
-        f"{name} at {sigmas(report.amount)} makes {subject} change by {short_number(mean)} ± "
-        f"{short_number(float(report.error[row, column]))} standard deviations"
+        f"{name} at {sigmas(report.amount)} "
+        f"{'changes its own attribute' if own else f'makes {other} change'} by "
+        f"{short_number(mean)} ± {short_number(float(report.error[row, column]))} standard "
+        "deviations"
     )
     if size > 2 * abs(mean) and size >= 0.1:
         said += f" on average, but by {short_number(size)} in size: up in some images, down in "

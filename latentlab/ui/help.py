@@ -42,6 +42,14 @@ TOPICS: dict[str, tuple[str, str]] = {
         "of the data along that direction. The wheel moves by 0.1, Shift-wheel by 0.01. "
         "Double-click the name to reset.",
     ),
+    "effects": (
+        "Effects",
+        "Measures what every slider really changes: a cell says how far one slider moves one "
+        "attribute, in standard deviations; its own has an outline, hatched ones count for "
+        "nothing. Arrow keys move the cursor, Enter shows the edit on the canvas, a click on a "
+        "name goes to its slider. Untangle looks for sliders with smaller side effects and shows "
+        "figures and faces before and after; nothing changes until you accept.",
+    ),
     "window": (
         "LatentLab",
         "Library on the left, canvas in the middle, panels on the right, kept images below. "

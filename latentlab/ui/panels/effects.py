@@ -73,6 +73,7 @@ class EffectsPanel(QWidget):
         self.warnings.setAccessibleName("Side effects, the largest first")
         self.warnings.setFrameShape(QFrame.Shape.NoFrame)
         self.warnings.setWordWrap(True)
+        self.warnings.setSpacing(2)
         self.warnings.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.warnings.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tabs.setDocumentMode(True)

@@ -109,9 +109,10 @@ class EffectsBar(QWidget):
         layout = FlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(_named("Read b&y", self.reader_box))
+        # Beside what reads, so that it needs no third line in a narrow panel.
+        layout.addWidget(self.button)
         layout.addWidget(_named("Sam&ples", self.samples_box))
         layout.addWidget(_named("Am&ount", self.amount_box))
-        layout.addWidget(self.button)
         self.set_running(False)
 
     # What reads.

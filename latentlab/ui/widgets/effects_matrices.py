@@ -37,6 +37,11 @@ class Segments(QWidget):
     def __init__(self, name: str, texts: tuple[str, ...], tips: tuple[str, ...]) -> None:
         super().__init__()
         self.setAccessibleName(name)
+        # Fusion's sunken button can hardly be told from the others in dark.
+        self.setStyleSheet(
+            "QToolButton:checked { background: palette(highlight); border-radius: 3px; "
+            "padding: 3px 5px; color: palette(highlighted-text); }"
+        )
         self._group = QButtonGroup(self)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

@@ -13,7 +13,7 @@ from PySide6.QtCore import (
     QSize,
     Qt,
 )
-from PySide6.QtGui import QFontMetrics, QPainter, QPalette
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPalette
 from PySide6.QtWidgets import (
     QFrame,
     QHeaderView,
@@ -33,6 +33,7 @@ from latentlab.ui.widgets.matrix_paint import small_font
 COLUMNS = ("Slider", "Target", "Side effect", "Selectivity")
 BARS_ROLE = Qt.ItemDataRole.UserRole + 1
 NOTE_ROLE = Qt.ItemDataRole.UserRole + 2
+BETTER_ROLE = Qt.ItemDataRole.UserRole + 3
 _KEYS = ("", "target", "side", "selectivity")
 _TIPS = (
     "The sliders that were untangled",
@@ -40,14 +41,22 @@ _TIPS = (
     "Largest mean size of a change of another attribute, likewise: less is better",
     "Target divided by side effect: more is better",
 )
-_SAME = 0.005
+_BETTER, _WORSE = "#0a8f68", "#d55e00"
+"""Okabe-Ito green, a little darker, and vermilion: at least 3 to 1 on both grounds."""
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
 
 
+def is_better(column: int, before: float, after: float) -> bool | None:
+    """Return whether a change is one for the better; ``None`` for none."""
+    if change_mark(before, after) == "=":
+        return None
+    return (after < before) == (COLUMNS[column] == "Side effect")
+
+
 def change_mark(before: float, after: float) -> str:
     """Return ▲, ▼, or = for numbers that read the same."""
-    if abs(after - before) <= _SAME * max(1.0, abs(before)):
+    if short_number(before) == short_number(after):
         return "="
     return "▲" if after > before else "▼"
 
@@ -99,6 +108,9 @@ class FiguresModel(QAbstractTableModel):
             return short_number(before)
         return f"{short_number(before)} → {short_number(after)} {change_mark(before, after)}"
 
+    def _better(self, row: FigureRow, column: int) -> bool | None:
+        return None if row.kept else is_better(column, *self._pair(row, column))
+
     def _note(self, row: FigureRow, column: int) -> str:
         if column == 0 and row.kept:
             return "locked: kept as it was" if row.locked else "kept as it was"
@@ -111,7 +123,11 @@ class FiguresModel(QAbstractTableModel):
 
     def _sentence(self, row: FigureRow, column: int) -> str:
         text, note = self._text(row, column), self._note(row, column)
-        said = text if column == 0 else f"{self._titler(row.direction)}, {COLUMNS[column]}: {text}"
+        said = text
+        if column:
+            better = self._better(row, column)
+            word = {None: "", True: ", better", False: ", worse"}[better]
+            said = f"{self._titler(row.direction)}, {COLUMNS[column].lower()}: {text}{word}"
         return f"{said} ({note})" if note else said
 
     def _bars(self, row: FigureRow, column: int) -> tuple[float, float]:
@@ -127,6 +143,8 @@ class FiguresModel(QAbstractTableModel):
         row, column = self.rows[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(row, column)
+        if role == BETTER_ROLE:
+            return self._better(row, column) if column else None
         if role == NOTE_ROLE:
             return self._note(row, column)
         if role == BARS_ROLE and column:
@@ -152,7 +170,11 @@ class _Delegate(QStyledItemDelegate):
         palette = option.palette
         chosen = bool(option.state & QStyle.StateFlag.State_Selected)
         if chosen:
-            painter.fillRect(option.rect, palette.color(QPalette.ColorRole.Midlight))
+            # The table has drawn the whole highlight, on which bars and notes cannot be read.
+            painter.fillRect(option.rect, palette.color(QPalette.ColorRole.Base))
+            ground = palette.color(QPalette.ColorRole.Highlight)
+            ground.setAlpha(48)
+            painter.fillRect(option.rect, ground)
         room = QRectF(option.rect).adjusted(4, 3, -4, -3)
         painter.setPen(palette.color(QPalette.ColorRole.Text))
         painter.setFont(option.font)
@@ -164,7 +186,14 @@ class _Delegate(QStyledItemDelegate):
             painter.setFont(small_font(option.font))
             metrics = QFontMetrics(small_font(option.font))
         cut = metrics.elidedText(text, Qt.TextElideMode.ElideRight, round(room.width()))
-        painter.drawText(room, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, cut)
+        flags = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
+        better = index.data(BETTER_ROLE)
+        mark = cut[-1:] if better is not None and cut == text else ""
+        painter.drawText(room, flags, cut.removesuffix(mark))
+        if mark:
+            painter.setPen(QColor(_BETTER if better else _WORSE))
+            beside = room.adjusted(metrics.horizontalAdvance(cut.removesuffix(mark)), 0, 0, 0)
+            painter.drawText(beside, flags, mark)
         small = small_font(option.font)
         painter.setFont(small)
         painter.setPen(faint(palette))

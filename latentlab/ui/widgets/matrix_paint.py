@@ -216,10 +216,9 @@ class MatrixPainter:
             cell = self.geometry.cell(row, 0)
             box = QRectF(0, cell.top(), self.geometry.label - GAP, cell.height())
             if row == marked:
-                painter.fillRect(
-                    QRectF(0, cell.top(), self.geometry.label, cell.height()),
-                    self.palette.color(QPalette.ColorRole.Midlight),
-                )
+                ground = self.palette.color(QPalette.ColorRole.Highlight)
+                ground.setAlpha(48)
+                painter.fillRect(QRectF(0, cell.top(), self.geometry.label, cell.height()), ground)
             painter.setPen(self._text)
             text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, box.width())
             painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)

@@ -136,8 +136,11 @@ class PairStrip(QWidget):
         return max(metrics.horizontalAdvance(text) for text in _CAPTIONS) + 2 * _GAP
 
     def _side(self) -> int:
-        room = max(self.width(), 160) - self._caption()
-        return max(16, min(_LARGEST, room // FACES - _GAP))
+        room = (max(self.width(), 160) - self._caption()) // FACES - _GAP
+        # A whole multiple of the image, so that nothing is smoothed, if it has the room.
+        size = 64 if self._images[0] is None else self._images[0].shape[2]
+        whole = min(room, _LARGEST) // size * size
+        return max(16, whole or min(room, _LARGEST))
 
     def image_rect(self, row: int, column: int) -> QRect:
         """Return where an image is drawn."""

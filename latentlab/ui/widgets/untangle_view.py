@@ -84,6 +84,7 @@ class UntangleView(QWidget):
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setMinimumHeight(96)
+        self.list.setSpacing(2)
         self.list.itemChanged.connect(lambda _: self._follow_choice())
         self.all_button = QPushButton("&All")
         self.all_button.setToolTip("Choose every slider that is not locked")
