@@ -61,7 +61,7 @@ def click(qtbot, strip, place: int) -> None:
 def test_values_go_from_end_to_end_in_equal_steps():
     for count in (7, 9, 11):
         values = strip_values(count)
-        assert values[0] == -4 and values[-1] == 4 and values[count // 2] == 0
+        assert (values[0], values[count // 2], values[-1]) == (-4, 0, 4)
         assert np.allclose(np.diff(values), 8 / (count - 1), atol=0.011)
     assert strip_values(9) == (-4, -3, -2, -1, 0, 1, 2, 3, 4)
     assert [sigma_text(v) for v in (-4.0, 1.33, 0.0)] == ["−4 σ", "+1.3 σ", "0 σ"]

@@ -1,50 +1,92 @@
-"""One direction: its name, a slider in sigma, a number box."""
+"""One direction: its name, a slider in sigma, a number box, its lock and its strip."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QFontMetrics,
+    QIcon,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QLabel, QLineEdit, QToolButton, QWidget
 
 from latentlab.core.direction import Direction
-from latentlab.ui.edits import readable, readable_under
+from latentlab.ui.widgets.colours import faint
+from latentlab.ui.widgets.direction_text import describe_direction
 from latentlab.ui.widgets.sigma_slider import SigmaBox, SigmaSlider
 
-_FIGURES = (
-    ("auc", "AUC (cross-validated)", "{:.3f}"),
-    ("accuracy", "Accuracy", "{:.3f}"),
-    ("target", "Target at +2 σ", "{:.2f}"),
-    ("side", "Largest side effect", "{:.2f}"),
-    ("selectivity", "Selectivity (target / side)", "{:.1f}"),
-    ("count", "Fitted on", "{:,.0f} images"),
-)
+GRIP = 11
+_ICON = 18
+_GAP = 4
+_SLIDER = 84
+_LONGEST_TITLE = 60
+_ALT, _NONE = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.NoModifier
 
 
-def describe_direction(direction: Direction, fitted_elsewhere: bool) -> str:
-    """Return what is known about a direction, a line each."""
-    lines = [
-        readable(direction.name),
-        f"Found by: {direction.method or 'unknown'}",
-        f"1 σ = {direction.scale:.3g} latent units in space {direction.space}",
-    ]
-    for key, label, form in _FIGURES:
-        value = direction.provenance.get(key)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            lines.append(f"{label}: {form.format(value)}")
-    data = direction.provenance.get("data")
-    if isinstance(data, str) and data:
-        lines.append(f"Data: {data[:80]}")
-    if fitted_elsewhere:
-        lines.append(
-            f"Fitted elsewhere: on weights {direction.fingerprint[:8]}…, not on this model's. "
-            "Its effect and its scale may differ here."
+def _number_width(metrics: QFontMetrics) -> int:
+    return metrics.horizontalAdvance("−99.99 σ") + 12
+
+
+def name_room(metrics: QFontMetrics, width: int) -> int:
+    """Return what is left for the name in a row of some width, on one line with its slider."""
+    others = GRIP + 2 * _GAP + _SLIDER + _number_width(metrics) + 2 + 2 * _ICON
+    return width - others
+
+
+@dataclass(frozen=True, eq=False)
+class RowFacts:
+    """What a row shows beside its value.
+
+    Attributes:
+        direction: that the slider moves along.
+        title: what a person calls it.
+        short: the same without the heading that it stands under.
+        fitted_elsewhere: on other weights than the current model's.
+        locked: others are kept orthogonal to it.
+        warning: about its side effect; empty for none.
+    """
+
+    direction: Direction
+    title: str
+    short: str
+    fitted_elsewhere: bool = False
+    locked: bool = False
+    warning: str = ""
+
+    @property
+    def marked(self) -> bool:
+        """Whether there is something to be careful about."""
+        return self.fitted_elsewhere or bool(self.warning)
+
+    @property
+    def tip(self) -> str:
+        """What is known about the direction, a line each."""
+        return describe_direction(
+            self.direction,
+            self.fitted_elsewhere,
+            title=self.title,
+            warning=self.warning,
+            locked=self.locked,
         )
-    lines.append("Double-click the name, or press Delete on the slider, to reset.")
-    return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class RowIcons:
+    """Icons that all rows share: drawing them is slow."""
+
+    lock: QIcon
+    unlock: QIcon
+    strip: QIcon
 
 
 class _Name(QLabel):
-    """The name; a double click resets."""
+    """The name, cut where its space ends; a double click resets."""
 
     double_clicked = Signal()
 
@@ -53,78 +95,380 @@ class _Name(QLabel):
         self.double_clicked.emit()
         event.accept()
 
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Paint as much as fits."""
+        painter = QPainter(self)
+        room = self.contentsRect()
+        cut = Qt.TextElideMode.ElideRight
+        painter.setPen(self.palette().windowText().color())
+        flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+        painter.drawText(room, flags, self.fontMetrics().elidedText(self.text(), cut, room.width()))
+
+
+class _Title(QLineEdit):
+    """The name while it is being changed: Enter takes it, Esc leaves it as it was."""
+
+    left = Signal(bool)
+
+    def event(self, event: QEvent) -> bool:
+        """Keep Esc from the shortcuts of the window."""
+        if event.type() == QEvent.Type.ShortcutOverride and event.key() == Qt.Key.Key_Escape:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Take or leave the name."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.left.emit(False)
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.left.emit(True)
+        else:
+            super().keyPressEvent(event)
+
+    def focusOutEvent(self, event: QEvent) -> None:
+        """Take the name, unless its own menu is what opened."""
+        super().focusOutEvent(event)
+        if event.reason() != Qt.FocusReason.PopupFocusReason:
+            self.left.emit(True)
+
+
+class _Grip(QWidget):
+    """The handle that a row is dragged by.
+
+    Signals:
+        moved: global height of the mouse while it drags.
+        released: the drag is over; false when Esc ended it.
+    """
+
+    moved = Signal(int)
+    released = Signal(bool)
+
+    _held = False
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setCursor(Qt.CursorShape.OpenHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Take the row."""
+        self._held = event.button() == Qt.MouseButton.LeftButton
+        event.setAccepted(self._held)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Move it."""
+        if self._held:
+            self.moved.emit(event.globalPosition().toPoint().y())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Put it down."""
+        if self._held and event.button() == Qt.MouseButton.LeftButton:
+            self._held = False
+            self.released.emit(True)
+
+    def event(self, event: QEvent) -> bool:
+        """Esc ends the drag before a shortcut of the window takes it."""
+        escape = self._held and event.type() in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress)
+        if escape and event.key() == Qt.Key.Key_Escape:
+            if event.type() == QEvent.Type.KeyPress:
+                self._held = False
+                self.released.emit(False)
+            event.accept()
+            return True
+        return super().event(event)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Paint six dots."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(faint(self.palette(), 0.75 if self.underMouse() or self._held else 0.4))
+        middle = self.height() // 2
+        for x in (2, 6):
+            for y in (middle - 5, middle - 1, middle + 3):
+                painter.drawEllipse(x, y, 2, 2)
+
 
 class AttributeRow(QWidget):
     """A direction's slider and number box, which say the same.
+
+    Its widgets are made by ``build``, so that hundreds of rows cost nothing until they are seen.
+    Keys anywhere in it: F2 names it, L locks it, S opens its strip, Alt+Up and Alt+Down move it.
 
     Signals:
         edited: name of the direction and the value in sigma, when a person changed it.
         gesture_ended: one drag, or one run of wheel turns or keys, is over.
         reset_asked: name of the direction.
         menu_asked: name of the direction and the global position.
+        renamed: name of the direction and what a person calls it now.
+        lock_asked: name of the direction, and whether it is to be locked.
+        strip_asked: name of the direction.
+        move_asked: name of the direction, and -1 or +1.
+        dragged: name of the direction and the global height of the mouse.
+        dropped: name of the direction; false when the drag was given up.
     """
 
     edited = Signal(str, float)
     gesture_ended = Signal()
     reset_asked = Signal(str)
     menu_asked = Signal(str, QPoint)
+    renamed = Signal(str, str)
+    lock_asked = Signal(str, bool)
+    strip_asked = Signal(str)
+    move_asked = Signal(str, int)
+    dragged = Signal(str, int)
+    dropped = Signal(str, bool)
 
-    def __init__(
-        self, direction: Direction, fitted_elsewhere: bool, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, facts: RowFacts, icons: RowIcons, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.direction = direction
-        self.fitted_elsewhere = fitted_elsewhere
-        self.name = direction.name
-        title = readable(direction.name)
-        short = readable_under(direction.name, direction.group)
-        tip = describe_direction(direction, fitted_elsewhere)
-        self.label = _Name(f"⚠ {short}" if fitted_elsewhere else short)
-        self.label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.slider = SigmaSlider()
-        self.slider.setAccessibleName(f"{title}, in standard deviations")
-        self.slider.setAccessibleDescription(tip)
-        self.box = SigmaBox()
-        self.box.setFixedWidth(self.box.fontMetrics().horizontalAdvance("−99.99 σ") + 26)
-        self.box.setAccessibleName(f"{title}, value in standard deviations")
-        for widget in (self.label, self.slider, self.box):
-            widget.setToolTip(tip)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addWidget(self.label)
-        layout.addWidget(self.slider, 1)
-        layout.addWidget(self.box)
+        self.facts = facts
+        self.name = facts.direction.name
+        self.built = False
+        self._icons = icons
+        self._sigma = 0.0
+        self._usable = True
+        self._expanded = False
+        self._wrapped = False
+        self._name_width = 92
+        self._title: _Title | None = None
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(
+            lambda at: self.menu_asked.emit(self.name, self.mapToGlobal(at))
+        )
+        self._fit_height()
+
+    @property
+    def direction(self) -> Direction:
+        """That the slider moves along."""
+        return self.facts.direction
+
+    # Building.
+
+    def build(self) -> None:
+        """Make the widgets, if they are not there yet."""
+        if self.built:
+            return
+        self.built = True
+        self.grip = _Grip(self)
+        self.label = _Name(self)
+        self.slider = SigmaSlider(self)
+        self.slider.setMinimumWidth(_SLIDER - 20)
+        self.box = SigmaBox(self)
+        # The slider is beside it, wheel and arrows step it: their place is better used.
+        self.box.setButtonSymbols(SigmaBox.ButtonSymbols.NoButtons)
+        self.lock = self._button("")
+        self.lock.setCheckable(True)
+        self.strip = self._button("Show what it does from −4 to +4 σ (S)")
+        self.strip.setCheckable(True)
+        for widget in (self.label, self.slider):
+            widget.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+        self._connect()
+        self._show_facts()
+        self.set_icons(self._icons)
+        self._follow()
+        self._place()
+        for widget in (self.grip, self.label, self.slider, self.box, self.lock, self.strip):
+            # Before the widget itself: its own keys would take Alt+Up for Up.
+            widget.installEventFilter(self)
+            widget.show()
+
+    def _button(self, tip: str) -> QToolButton:
+        button = QToolButton(self)
+        button.setAutoRaise(True)
+        button.setIconSize(QSize(14, 14))
+        button.setToolTip(tip)
+        return button
+
+    def _connect(self) -> None:
         self.label.double_clicked.connect(lambda: self.reset_asked.emit(self.name))
         self.slider.edited.connect(self._slid)
         self.box.edited.connect(self._typed)
         self.slider.gesture_ended.connect(self.gesture_ended)
         self.box.gesture_ended.connect(self.gesture_ended)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        for widget in (self.label, self.slider):
-            widget.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
-        self.customContextMenuRequested.connect(
-            lambda at: self.menu_asked.emit(self.name, self.mapToGlobal(at))
+        self.lock.clicked.connect(lambda on: self.lock_asked.emit(self.name, on))
+        self.strip.clicked.connect(lambda: self.strip_asked.emit(self.name))
+        self.grip.moved.connect(lambda y: self.dragged.emit(self.name, y))
+        self.grip.released.connect(lambda kept: self.dropped.emit(self.name, kept))
+
+    def set_facts(self, facts: RowFacts) -> None:
+        """Show other facts of the same direction."""
+        self.facts = facts
+        if self.built:
+            self._show_facts()
+
+    def _show_facts(self) -> None:
+        facts, tip = self.facts, self.facts.tip
+        self.label.setText(f"⚠ {facts.short}" if facts.marked else facts.short)
+        self.grip.setToolTip(f"Drag to move {facts.title.lower()} (Alt+Up, Alt+Down)")
+        self.slider.setAccessibleName(f"{facts.title}, in standard deviations")
+        self.slider.setAccessibleDescription(tip)
+        self.box.setAccessibleName(f"{facts.title}, value in standard deviations")
+        for widget in (self.label, self.slider, self.box):
+            widget.setToolTip(tip)
+        self.lock.setChecked(facts.locked)
+        state = "Locked" if facts.locked else "Lock"
+        self.lock.setAccessibleName(f"{state} {facts.title}")
+        self.lock.setToolTip(
+            f"{state}: others are kept orthogonal to {facts.title.lower()} when they are fitted "
+            "or orthogonalised, and random values leave it alone (L)"
         )
+        self.strip.setAccessibleName(f"Range of {facts.title}")
+        self._show_lock()
+
+    def set_icons(self, icons: RowIcons) -> None:
+        """Take icons in the colours of another palette."""
+        self._icons = icons
+        if self.built:
+            self.strip.setIcon(icons.strip)
+            self._show_lock()
+
+    def _show_lock(self) -> None:
+        self.lock.setIcon(self._icons.lock if self.facts.locked else self._icons.unlock)
+
+    # Values.
 
     @property
     def sigma(self) -> float:
         """The value that is shown."""
-        return self.slider.sigma
+        return self._sigma
 
     def set_sigma(self, sigma: float) -> None:
         """Follow the document: no signal."""
-        self.slider.set_sigma(sigma)
-        self.box.set_sigma(sigma)
+        if sigma != self._sigma:
+            self._sigma = sigma
+            self._follow()
 
-    def set_name_width(self, width: int) -> None:
-        """Line up with the other rows."""
-        self.label.setFixedWidth(width)
+    @property
+    def usable(self) -> bool:
+        """Whether the slider can move what is on the canvas."""
+        return self._usable
+
+    def set_usable(self, usable: bool) -> None:
+        """Say whether the slider can move what is on the canvas."""
+        if usable != self._usable:
+            self._usable = usable
+            self._follow()
+
+    def _follow(self) -> None:
+        if self.built:
+            self.slider.set_sigma(self._sigma)
+            self.box.set_sigma(self._sigma)
+            for widget in (self.label, self.slider, self.box):
+                widget.setEnabled(self._usable)
 
     def _slid(self, sigma: float) -> None:
+        self._sigma = sigma
         self.box.set_sigma(sigma)
         self.edited.emit(self.name, sigma)
 
     def _typed(self, sigma: float) -> None:
+        self._sigma = sigma
         self.slider.set_sigma(sigma)
         self.edited.emit(self.name, sigma)
+
+    def set_expanded(self, expanded: bool) -> None:
+        """Whether its strip is open."""
+        if self.built:
+            self.strip.setChecked(expanded)
+
+    # Renaming.
+
+    def edit_title(self) -> None:
+        """Let a person type another name in place of the label."""
+        self.build()
+        self._end_title(False)
+        self._title = _Title(self.facts.title, self)
+        self._title.setMaxLength(_LONGEST_TITLE)
+        self._title.setAccessibleName(f"Name of {self.facts.title}")
+        self._title.left.connect(self._end_title)
+        width = self.label.width() if self._wrapped else max(self.label.width(), self.width() // 2)
+        self._title.setGeometry(GRIP, 0, width, self._line())
+        self._title.show()
+        self._title.selectAll()
+        self._title.setFocus()
+
+    def _end_title(self, taken: bool) -> None:
+        title, self._title = self._title, None
+        if title is None:
+            return
+        text = " ".join(title.text().split())
+        if title.hasFocus():
+            self.slider.setFocus()
+        title.hide()
+        title.deleteLater()
+        if taken and text and text != self.facts.title:
+            self.renamed.emit(self.name, text)
+
+    # Keys.
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take the keys of the row before its widgets and the window's shortcuts do."""
+        kind = event.type()
+        if kind not in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride):
+            return super().eventFilter(watched, event)
+        act = self._act_of(event)
+        if act is None:
+            return super().eventFilter(watched, event)
+        event.accept()
+        if kind == QEvent.Type.KeyPress:
+            act()
+        return True
+
+    def _act_of(self, event: QKeyEvent):
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        acts = {
+            (Qt.Key.Key_F2, _NONE): self.edit_title,
+            (Qt.Key.Key_S, _NONE): lambda: self.strip_asked.emit(self.name),
+            (Qt.Key.Key_L, _NONE): lambda: self.lock_asked.emit(self.name, not self.facts.locked),
+            (Qt.Key.Key_Up, _ALT): lambda: self.move_asked.emit(self.name, -1),
+            (Qt.Key.Key_Down, _ALT): lambda: self.move_asked.emit(self.name, 1),
+        }
+        return acts.get((Qt.Key(event.key()), modifiers))
+
+    # Geometry: by hand, because hundreds of small layouts are slow.
+
+    def _line(self) -> int:
+        return max(26, self.fontMetrics().height() + 8)
+
+    def name_width(self) -> int:
+        """Return how wide the label would like to be."""
+        mark = "⚠ " if self.facts.marked else ""
+        return self.fontMetrics().horizontalAdvance(mark + self.facts.short) + 2
+
+    def set_shape(self, wrapped: bool, name_width: int) -> None:
+        """Line up with the other rows; ``wrapped`` puts the name above the slider."""
+        self._wrapped, self._name_width = wrapped, name_width
+        self._fit_height()
+        self._place()
+
+    def _fit_height(self) -> None:
+        line = self._line()
+        self.setFixedHeight(2 * line - 2 if self._wrapped else line)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the widgets in their places."""
+        super().resizeEvent(event)
+        self._place()
+
+    def _place(self) -> None:
+        if not self.built:
+            return
+        line, width = self._line(), self.width()
+        number = _number_width(self.box.fontMetrics())
+        icons = width - 2 * _ICON
+        self.grip.setGeometry(0, 0, GRIP - 2, line)
+        self.strip.setGeometry(icons + _ICON, (line - _ICON) // 2, _ICON, _ICON)
+        self.lock.setGeometry(icons, (line - _ICON) // 2, _ICON, _ICON)
+        if self._wrapped:
+            below = line - 2
+            self.label.setGeometry(GRIP, 0, icons - GRIP - 2, below)
+            box = QRect(width - number, below, number, line)
+            start = GRIP
+        else:
+            below = 0
+            self.label.setGeometry(GRIP, 0, self._name_width, line)
+            box = QRect(icons - number - 2, below, number, line)
+            start = GRIP + self._name_width + _GAP
+        self.box.setGeometry(box)
+        self.slider.setGeometry(start, below, max(0, box.left() - _GAP - start), line)

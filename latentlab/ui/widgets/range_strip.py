@@ -70,6 +70,7 @@ class RangeStrip(QWidget):
         self.name = ""
         self.view = RangeView()
         self._caption = ElidedLabel()
+        self._caption.setFont(self.view.caption_font())
         self._asked: _Subject | None = None
         self._shown: _Subject | None = None
         self._base: tuple[str, Latents] | None = None
@@ -105,15 +106,17 @@ class RangeStrip(QWidget):
         self._rest.stop()
         self.view.show_nothing()
         if name:
-            title = self._title()
-            self.view.setAccessibleName(f"{title} from −4 to +4 σ")
+            self.follow_directions()
+            self._rest.stop()
             self._refresh()
 
-    def _title(self) -> str:
-        title = getattr(self._controller, "title_of", edits.readable)
-        return title(self.name)
-
     # Following.
+
+    def follow_directions(self) -> None:
+        """Take a direction that changed, or its title."""
+        title = self._controller.title_of(self.name)
+        self.view.setAccessibleName(f"{title} from −4 to +4 σ")
+        self._rest.start()
 
     def _one(self) -> tuple[Picture, str]:
         """Return the picture of the image that is edited, and what the caption calls it."""
@@ -128,8 +131,7 @@ class RangeStrip(QWidget):
     def _follow(self, *_: object) -> None:
         """Move the mark at once; look at the images when nothing moves."""
         if self.name:
-            canvas = self._controller.document.canvas
-            self.view.set_value(0.0 if canvas is None else canvas.edits.get(self.name, 0.0))
+            self._follow_value()
             self._rest.start()
 
     def _subject(self) -> _Subject:

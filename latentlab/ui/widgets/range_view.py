@@ -136,7 +136,8 @@ class RangeView(QWidget):
 
     # Geometry, in logical pixels.
 
-    def _caption_font(self) -> QFont:
+    def caption_font(self) -> QFont:
+        """Return the font of captions: a little smaller than the text."""
         font = QFont(self.font())
         if font.pointSizeF() > 0:
             font.setPointSizeF(font.pointSizeF() * 11 / 13)
@@ -293,7 +294,7 @@ class RangeView(QWidget):
             painter.drawText(self.rect().adjusted(4, 2, -4, -2), flags, f"⚠ {self._said}")
             return
         self._paint_axis(painter)
-        painter.setFont(self._caption_font())
+        painter.setFont(self.caption_font())
         for place in range(len(self._values)):
             self._paint_image(painter, place)
 
