@@ -1,0 +1,212 @@
+"""Where the points of a map stand, and how a map is steered. Pure arithmetic, no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentlab.core.direction import Direction, apply_edits
+from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Latents
+from latentlab.core.plane import Plane, native_plane, plane_of_directions
+from latentlab.core.points import PointSet
+from latentlab.core.spec import LatentSpace
+
+NATIVE, PCA, TSNE, UMAP, PACMAP = "native", "pca", "tsne", "umap", "pacmap"
+DIRECTIONS, THREE = "directions", "three"
+NEIGHBOUR_METHODS = (TSNE, UMAP, PACMAP)
+"""Layouts that a job makes; their empty space has no latent."""
+
+TITLES = {
+    NATIVE: "Its own two numbers",
+    PCA: "PCA",
+    TSNE: "t-SNE",
+    UMAP: "UMAP",
+    PACMAP: "PaCMAP",
+    DIRECTIONS: "Two directions",
+    THREE: "Three pictures",
+}
+"""What a person reads, by method, in the order of the chooser."""
+
+AT_ONCE = 4_000_000
+"""Numbers (points times latent width) up to which PCA is done here, within a frame or two."""
+
+
+@dataclass(frozen=True)
+class LayoutChoice:
+    """What a person asked for.
+
+    Attributes:
+        method: key of ``TITLES``.
+        x: direction along x, for ``directions``.
+        y: likewise.
+        settings: of the method: perplexity, seed and the like.
+    """
+
+    method: str
+    x: str = ""
+    y: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Points with their places.
+
+    Attributes:
+        choice: what was asked for.
+        coordinates: float32 ``(N, 2)``.
+        plane: where every place has a latent; ``None`` where only the points have one.
+        x_label: what stands at the axis.
+        y_label: likewise.
+    """
+
+    choice: LayoutChoice
+    coordinates: NDArray[np.float32]
+    plane: Plane | None = None
+    x_label: str = ""
+    y_label: str = ""
+
+
+def width_of(points: PointSet) -> int:
+    """Return the number of latent values of one point."""
+    return sum(int(np.prod(array.shape[1:])) for array in points.parts.values())
+
+
+def is_quick(points: PointSet) -> bool:
+    """Whether PCA of these points is done within a frame or two."""
+    return len(points) * width_of(points) <= AT_ONCE and width_of(points) <= 1024
+
+
+def middle_of(points: PointSet) -> Latents:
+    """Return the mean latent of the points, one row."""
+    return Latents(
+        points.space,
+        {
+            name: np.asarray(array, np.float64).mean(axis=0, keepdims=True).astype(np.float32)
+            for name, array in points.parts.items()
+        },
+    )
+
+
+def pca_plane(points: PointSet) -> Plane:
+    """Return the plane of the two axes along which the points spread most, through their mean.
+
+    The sign of an axis is the one that makes its largest entry positive, so that the same points
+    always lie the same way.
+
+    Raises:
+        LatentLabError: fewer than three points, or all on a line.
+    """
+    names = tuple(sorted(points.parts))
+    arrays = [np.asarray(points.parts[name], np.float64) for name in names]
+    flat = np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+    if len(flat) < 3 or flat.shape[1] < 2:
+        raise LatentLabError("A map by PCA needs three points and two latent numbers: map more.")
+    mean = flat.mean(axis=0)
+    centred = flat - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    axes = vectors[:, ::-1][:, :2].T
+    signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])
+    axes = axes * signs[:, None]
+    spread = np.square(centred).sum()
+    shares = np.square(centred @ axes.T).sum(axis=0) / spread if spread > 0 else np.zeros(2)
+
+    def parts(vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        found, start = {}, 0
+        for name, array in zip(names, arrays):
+            size = int(np.prod(array.shape[1:]))
+            found[name] = vector[start : start + size].reshape(array.shape[1:])
+            start += size
+        return found
+
+    labels = [f"PC {k + 1} ({share:.1%} of the variance)" for k, share in enumerate(shares)]
+    return Plane(points.space, parts(mean), parts(axes[0]), parts(axes[1]), *labels)
+
+
+def in_plane(choice: LayoutChoice, points: PointSet, plane: Plane) -> Placed:
+    """Return the points as they project into a plane."""
+    return Placed(choice, plane.coordinates(points.parts), plane, plane.x_label, plane.y_label)
+
+
+def without_latents(choice: LayoutChoice, coordinates: NDArray[np.float32]) -> Placed:
+    """Return a layout whose empty space has no latent."""
+    title = TITLES[choice.method]
+    return Placed(choice, coordinates, None, f"{title} 1", f"{title} 2")
+
+
+def place_at_once(
+    choice: LayoutChoice,
+    points: PointSet,
+    space: LatentSpace,
+    directions: Mapping[str, Direction],
+) -> Placed | None:
+    """Return a layout that needs no job; ``None`` when it needs one.
+
+    Args:
+        choice: what was asked for; not ``three``, whose plane needs decoded pictures.
+        points: what is placed.
+        space: of the points.
+        directions: by name, for ``directions``.
+
+    Raises:
+        LatentLabError: it cannot be made, and why.
+    """
+    if choice.method == NATIVE:
+        plane = native_plane(space)
+        if plane is None:
+            raise LatentLabError(f"Space '{space.name}' has {space.size} numbers: choose PCA.")
+        return in_plane(choice, points, plane)
+    if choice.method == PCA:
+        return in_plane(choice, points, pca_plane(points)) if is_quick(points) else None
+    if choice.method == DIRECTIONS:
+        missing = [name for name in (choice.x, choice.y) if name not in directions]
+        if missing:
+            raise LatentLabError("Choose a direction for x and another one for y.")
+        x, y = directions[choice.x], directions[choice.y]
+        return in_plane(choice, points, plane_of_directions(middle_of(points), x, y))
+    ready = points.coordinates.get(choice.method)
+    if ready is not None and not choice.settings:
+        return without_latents(choice, ready)
+    return None
+
+
+def first_choice(space: LatentSpace) -> LayoutChoice:
+    """Return the layout that a map opens with."""
+    if native_plane(space) is not None:
+        return LayoutChoice(NATIVE)
+    return LayoutChoice(PCA)
+
+
+def unedited(latents: Latents, edits: Mapping[str, float], known: Mapping[str, Direction]) -> Any:
+    """Return decoded latents without their edits; ``None`` when a direction is unknown."""
+    try:
+        return apply_edits(latents, {name: -amount for name, amount in edits.items()}, known)
+    except LatentLabError:
+        return None
+
+
+def steered(plane: Plane, start: Latents, shown: Latents, x: float, y: float) -> Latents:
+    """Return latents moved within a plane, what lies outside of it kept.
+
+    Args:
+        plane: where the hand moves.
+        start: one row: what is moved.
+        shown: one row: where it stands now, edits included.
+        x: where ``shown`` shall project to.
+        y: likewise.
+
+    Returns:
+        ``start + (x - x0) * x_axis + (y - y0) * y_axis``, with ``shown`` at (x0, y0) now.
+    """
+    x0, y0 = plane.coordinates(shown)[0].astype(np.float64)
+    parts = {}
+    for name, array in start.items():
+        step = (x - x0) * np.asarray(plane.x_axis[name], np.float64)
+        step = step + (y - y0) * np.asarray(plane.y_axis[name], np.float64)
+        parts[name] = (array[:1].astype(np.float64) + step[None]).astype(np.float32)
+    return Latents(start.space, parts)

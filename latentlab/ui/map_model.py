@@ -1,0 +1,375 @@
+"""What the map shows, without a widget: its points, their places, colours and the selection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from latentlab.core.document import Picture
+from latentlab.core.errors import LatentLabError
+from latentlab.core.labels import LabelColumn
+from latentlab.core.latents import Latents
+from latentlab.core.plane import Plane
+from latentlab.core.points import PRIOR, PointSet
+from latentlab.core.requests import Failure
+from latentlab.core.spec import LatentSpace
+from latentlab.ui import map_layouts
+from latentlab.ui.map_jobs import NewestJobs
+from latentlab.ui.map_layouts import LayoutChoice, Placed
+from latentlab.ui.map_pictures import latents_picture
+from latentlab.ui.map_three import ThreePictures
+
+PRIOR_COUNT = 2000
+NEIGHBOURS = 50
+Points = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+_NONE = np.zeros(0, np.int64)
+
+
+class MapModel(QObject):
+    """The state of the map of the controller's model.
+
+    Args:
+        controller: of the window; ``controller.map_selection`` is kept up to date: the path of the
+            points file and the selected points, or ``None``.
+
+    Signals:
+        points_changed: another set of points, or none.
+        layout_changed: the points stand elsewhere; true asks for a glide.
+        colour_changed: another label colours the points.
+        shown_changed: other points are shown.
+        selection_changed: int64 points.
+        failed: a ``Failure`` to show at the map, or ``None`` when it is over.
+        neighbours_found: a ``Neighbours``.
+        group_chosen: ``positive`` or ``negative``, the points file and int64 points.
+    """
+
+    points_changed = Signal()
+    layout_changed = Signal(bool)
+    colour_changed = Signal()
+    shown_changed = Signal()
+    selection_changed = Signal(object)
+    failed = Signal(object)
+    neighbours_found = Signal(object)
+    group_chosen = Signal(str, str, object)
+
+    def __init__(self, controller: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.points: PointSet | None = None
+        self.path: Path | None = None
+        self.placed: Placed | None = None
+        self.choice: LayoutChoice | None = None
+        self.colour: str | None = None
+        self.selection: Points = _NONE
+        self.isolated: Mask | None = None
+        self._legend: Mask | None = None
+        self._opened: dict[tuple[str, str], Path] = {}
+        self.jobs = NewestJobs(controller, self)
+        self.jobs.ended.connect(self._job_ended)
+        self.three = ThreePictures(controller, self)
+        self.three.found.connect(self._three_found)
+        self.three.failed.connect(self._layout_failed)
+        controller.map_model = self
+        controller.map_selection = None
+        controller.model_changed.connect(self.follow_model)
+        controller.directions_changed.connect(self._directions_changed)
+
+    # The model and its points.
+
+    @property
+    def space(self) -> LatentSpace | None:
+        """The space of the points, or the one that a map would show."""
+        model = self._controller.model
+        if model is None:
+            return None
+        return model.spec.space(None if self.points is None else self.points.space)
+
+    @property
+    def model_id(self) -> str:
+        """Id of the model in the library."""
+        entry = self._controller.model_entry
+        return "" if entry is None else entry.id
+
+    def _mark(self) -> tuple[str, str]:
+        model = self._controller.model
+        return (self.model_id, "" if model is None else model.spec.fingerprint)
+
+    def follow_model(self, *_: object) -> None:
+        """Show the map of the current model: the one that was open, the bundled one, or none."""
+        self.jobs.stop()
+        self.three.clear()
+        self._take(None, None)
+        if self._controller.model is not None:
+            path = self._opened.get(self._mark()) or self.bundled()
+            if path is not None:
+                self.open(path)
+
+    def bundled(self) -> Path | None:
+        """Return the points file that came with the model."""
+        from latentlab.services.maps import bundled_map
+
+        return None if self._controller.model is None else bundled_map(*self._mark())
+
+    def open(self, path: Path | str) -> None:
+        """Show the points of a file; a failure stands where the map would be."""
+        from latentlab.core.pointfile import read_points
+
+        try:
+            points = read_points(Path(path))
+            self._check(points)
+        except LatentLabError as error:
+            self._take(None, None)
+            self.failed.emit(Failure(error.message, error.details))
+            return
+        self._opened[self._mark()] = Path(path)
+        self._take(points, Path(path))
+
+    def _check(self, points: PointSet) -> None:
+        model = self._controller.model
+        names = [] if model is None else [space.name for space in model.spec.spaces]
+        if points.fingerprint != self._mark()[1] or points.space not in names:
+            raise LatentLabError(
+                "This map was made with other weights of the model: map the data again."
+            )
+        if len(points) == 0:
+            raise LatentLabError("This map holds no points: map the data again.")
+
+    def _take(self, points: PointSet | None, path: Path | None) -> None:
+        self.points, self.path = points, path
+        self.placed = self.choice = None
+        self.isolated = self._legend = None
+        self.colour = None if points is None else _first_label(points)
+        self.select(_NONE)
+        self.failed.emit(None)
+        self.points_changed.emit()
+        self.colour_changed.emit()
+        space = self.space
+        if points is not None and space is not None:
+            self.choose_layout(map_layouts.first_choice(space))
+
+    def map_source(
+        self,
+        source: str = PRIOR,
+        split: str | None = None,
+        count: int = PRIOR_COUNT,
+        attributes: str | None = None,
+    ) -> None:
+        """Encode a data set, or sample the prior, and show it; what is shown stays meanwhile."""
+        if self._controller.model is None:
+            return
+        arguments: dict[str, Any] = {"model": self.model_id, "source": source, "count": count}
+        if split:
+            arguments["split"] = split
+        if attributes:
+            arguments["attributes"] = attributes
+        what = "prior samples" if source == PRIOR else Path(source.partition(":")[0] or source).name
+        self.failed.emit(None)
+        self.jobs.run("map_points", f"Mapping {what}", arguments, self._mapped, self._points_failed)
+
+    def _mapped(self, ready: Any) -> None:
+        self.open(ready.path)
+        skipped = len(ready.skipped)
+        if skipped:
+            images = "image was" if skipped == 1 else "images were"
+            self._controller.message.emit(
+                f"{skipped} {images} left out: they cannot be read", "\n".join(ready.skipped)
+            )
+
+    def _points_failed(self, failure: Failure) -> None:
+        self.failed.emit(failure)
+
+    # Where the points stand.
+
+    @property
+    def plane(self) -> Plane | None:
+        """The plane of the layout, where every place has a latent."""
+        return None if self.placed is None else self.placed.plane
+
+    def choose_layout(self, choice: LayoutChoice) -> None:
+        """Place the points; what needs a job comes later, over PCA meanwhile."""
+        points, space = self.points, self.space
+        if points is None or space is None:
+            return
+        self.jobs.stop("map_layout")
+        self.choice = choice
+        self.failed.emit(None)
+        if choice.method == map_layouts.THREE:
+            self._choose_three()
+            return
+        try:
+            placed = map_layouts.place_at_once(choice, points, space, self._controller.directions)
+        except LatentLabError as error:
+            self._layout_failed(Failure(error.message, error.details))
+            return
+        if placed is not None:
+            known = self._controller.directions
+            self._axes = (known.get(choice.x), known.get(choice.y))
+            self._place(placed)
+            return
+        if self.placed is None and choice.method != map_layouts.PCA:
+            self._place_meanwhile(points)
+        self._ask_layout(choice, points)
+
+    def picture_of(self, latents: Latents) -> Picture | None:
+        """Return the picture of latents of the map's space, as the canvas is conditioned."""
+        if self.points is None:
+            return None
+        store, canvas = self._controller.store, self._controller.document.canvas
+        return latents_picture(latents, self.points, self.model_id, store, canvas)
+
+    def _choose_three(self) -> None:
+        if self.three.missing:
+            self.layout_changed.emit(False)
+        else:
+            self.three.ask()
+
+    def _place_meanwhile(self, points: PointSet) -> None:
+        if map_layouts.is_quick(points):
+            plane = map_layouts.pca_plane(points)
+            self._place(map_layouts.in_plane(LayoutChoice(map_layouts.PCA), points, plane))
+
+    def _ask_layout(self, choice: LayoutChoice, points: PointSet) -> None:
+        title = f"{map_layouts.TITLES[choice.method]} of {len(points):,} points"
+        arguments = {
+            "path": str(self.path),
+            "method": choice.method,
+            "settings": dict(choice.settings) or None,
+        }
+
+        def found(layout: Any) -> None:
+            if layout.plane is not None:
+                plane = layout.plane
+                self._place(
+                    Placed(choice, layout.coordinates, plane, plane.x_label, plane.y_label), True
+                )
+            else:
+                self._place(map_layouts.without_latents(choice, layout.coordinates), True)
+
+        self.jobs.run("map_layout", title, arguments, found, self._layout_failed)
+
+    def _place(self, placed: Placed, glide: bool = False) -> None:
+        glide = glide and self.placed is not None
+        self.placed = placed
+        self.layout_changed.emit(glide)
+
+    def _three_found(self, plane: Plane) -> None:
+        if self.choice is None or self.choice.method != map_layouts.THREE or self.points is None:
+            return
+        try:
+            if plane.space != self.points.space:
+                raise LatentLabError("The three pictures lie in another space than this map.")
+            self._place(map_layouts.in_plane(self.choice, self.points, plane))
+        except LatentLabError as error:
+            self._layout_failed(Failure(error.message, error.details))
+
+    def _layout_failed(self, failure: Failure) -> None:
+        """Say why, and go back to the layout that is shown."""
+        self.choice = None if self.placed is None else self.placed.choice
+        self.layout_changed.emit(False)
+        self.failed.emit(failure)
+
+    def _job_ended(self, kind: str) -> None:
+        """A cancelled layout: what is shown is what is chosen."""
+        shown = None if self.placed is None else self.placed.choice
+        waits = self.choice is not None and self.choice.method == map_layouts.THREE
+        if kind == "map_layout" and self.choice is not shown and not waits:
+            self.choice = shown
+            self.layout_changed.emit(False)
+
+    def _directions_changed(self) -> None:
+        choice = self.choice
+        if choice is None or choice.method != map_layouts.DIRECTIONS:
+            return
+        known = self._controller.directions
+        if {choice.x, choice.y} <= set(known):
+            if self._axes != (known[choice.x], known[choice.y]):
+                self.choose_layout(choice)
+        elif self.points is not None and self.space is not None:
+            self.choose_layout(map_layouts.first_choice(self.space))
+
+    # Colours, what is shown, what is selected.
+
+    @property
+    def column(self) -> LabelColumn | None:
+        """The label that colours the points."""
+        if self.points is None or self.colour is None:
+            return None
+        return self.points.labels.get(self.colour)
+
+    def choose_colour(self, label: str | None) -> None:
+        """Colour by a label, or by none."""
+        if label != self.colour:
+            self.colour = label
+            self._legend = None
+            self.colour_changed.emit()
+            self.shown_changed.emit()
+
+    @property
+    def shown(self) -> Mask | None:
+        """Which points are shown; ``None`` means all."""
+        if self._legend is None or self.isolated is None:
+            return self.isolated if self._legend is None else self._legend
+        return self._legend & self.isolated
+
+    def show_classes(self, mask: Mask | None) -> None:
+        """Show what the legend says."""
+        self._legend = None if mask is None or bool(mask.all()) else mask
+        self.shown_changed.emit()
+
+    def isolate(self) -> None:
+        """Show only the selected points."""
+        if self.points is not None and len(self.selection):
+            mask = np.zeros(len(self.points), bool)
+            mask[self.selection] = True
+            self.isolated = mask
+            self.shown_changed.emit()
+
+    def show_all(self) -> None:
+        """Show what isolating hid."""
+        if self.isolated is not None:
+            self.isolated = None
+            self.shown_changed.emit()
+
+    def select(self, points: Any) -> None:
+        """Select points."""
+        chosen = np.asarray(points, np.int64)
+        if not np.array_equal(chosen, self.selection):
+            self.selection = chosen
+            self._controller.map_selection = (
+                (str(self.path), chosen) if len(chosen) and self.path is not None else None
+            )
+            self.selection_changed.emit(chosen)
+
+    def choose_group(self, side: str) -> None:
+        """Hand the selection on as a group: ``positive`` or ``negative``."""
+        if len(self.selection) and self.path is not None:
+            self.group_chosen.emit(side, str(self.path), self.selection)
+
+    def ask_neighbours(self, point: int, metric: str) -> None:
+        """Look for the nearest points by ``latent`` or ``pixel`` distance."""
+        if self.points is None:
+            return
+        count = min(NEIGHBOURS, len(self.points))
+        arguments = {"path": str(self.path), "point": int(point), "metric": metric, "count": count}
+        title = "Nearest neighbours" + (" by pixels" if metric == "pixel" else "")
+        path = self.path
+
+        def found(neighbours: Any) -> None:
+            if self.path == path:
+                self.neighbours_found.emit(neighbours)
+
+        self.jobs.run("map_neighbours", title, arguments, found, lambda _failure: None)
+
+
+def _first_label(points: PointSet) -> str | None:
+    """Return the label that a map opens with: classes first, then a yes or no."""
+    for kind in ("categorical", "binary", "continuous"):
+        for name, column in points.labels.items():
+            if column.kind == kind:
+                return name
+    return None

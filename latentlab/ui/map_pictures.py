@@ -1,0 +1,131 @@
+"""What stands at a place of a map, as a picture. No Qt here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentlab.core.document import Picture
+from latentlab.core.labels import LabelColumn
+from latentlab.core.latents import Latents
+from latentlab.core.plane import Plane
+from latentlab.core.points import PointSet
+from latentlab.core.store import ArrayStore
+from latentlab.ui.edits import readable
+
+MOST_LABELS = 5
+
+
+@dataclass(frozen=True)
+class Target:
+    """A place of the map: a point, or a place of the plane beside the points."""
+
+    point: int | None
+    x: float
+    y: float
+
+
+def source_title(points: PointSet) -> str:
+    """Return a short name of where the points come from."""
+    if points.is_prior:
+        return "prior samples"
+    name, colon, _ = points.source.partition(":")
+    # A drive letter is no named source.
+    named = name if colon and len(name) > 1 else points.source
+    title = Path(named).name or named
+    return f"{title}, {points.split}" if points.split else title
+
+
+def point_title(points: PointSet, point: int) -> str:
+    """Return what one point is called: its seed, or its row in the data set."""
+    row = int(points.rows[point])
+    return f"seed {row}" if points.is_prior else f"{source_title(points)}, row {row}"
+
+
+def _common(points: PointSet, model: str, like: Picture | None) -> dict[str, Any]:
+    """Return the fields that every picture of a map has; a class or psi as the canvas has it."""
+    fields: dict[str, Any] = {
+        "model": model,
+        "fingerprint": points.fingerprint,
+        "space": points.space,
+    }
+    if like is not None and like.model == model:
+        fields |= {"condition": like.condition, "options": like.options}
+    return fields
+
+
+def point_picture(
+    points: PointSet, point: int, model: str, store: ArrayStore, like: Picture | None = None
+) -> Picture:
+    """Return the picture of one point; latents of a data set's image go into the store.
+
+    Args:
+        points: of the map.
+        point: which one.
+        model: id of the model in the library.
+        store: of the pictures' arrays.
+        like: has the condition and the options of ``decode``, if it is of this model.
+    """
+    common = _common(points, model, like)
+    if points.is_prior:
+        return Picture(seeds=(int(points.rows[point]),), **common)
+    stored = store.put_latents(points.latents([point]))
+    return Picture(stored=stored, name=f"row {int(points.rows[point])}", **common)
+
+
+def latents_picture(
+    latents: Latents, points: PointSet, model: str, store: ArrayStore, like: Picture | None = None
+) -> Picture:
+    """Return the picture of latents of the map's space; see ``point_picture``."""
+    return Picture(stored=store.put_latents(latents), **_common(points, model, like))
+
+
+def place_latents(plane: Plane, x: float, y: float) -> Latents:
+    """Return the latent, one row, at a place of a plane."""
+    return plane.latents(np.array([[x, y]]))
+
+
+def label_text(column: LabelColumn, point: int) -> str:
+    """Return the value of a label for a person; empty where it is unknown."""
+    value = float(column.values[point])
+    if np.isnan(value):
+        return ""
+    if column.kind == "binary":
+        return "yes" if value >= 0.5 else "no"
+    if column.kind == "categorical":
+        place = int(value)
+        return column.classes[place] if 0 <= place < len(column.classes) else str(place)
+    return f"{value:.3g}"
+
+
+def point_lines(points: PointSet, point: int, first: str | None) -> list[str]:
+    """Return what a card says of a point: its title, then some labels, ``first`` on top."""
+    names = [name for name in points.labels if name != first]
+    if first is not None and first in points.labels:
+        names.insert(0, first)
+    lines = [point_title(points, point)]
+    for name in names[:MOST_LABELS]:
+        text = label_text(points.labels[name], point)
+        if text:
+            lines.append(f"{readable(name)}: {text}")
+    return [lines[0][:1].upper() + lines[0][1:], *lines[1:]]
+
+
+def table_rows(
+    points: PointSet, chosen: Iterable[int], coordinates: np.ndarray
+) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows that export some points: where they come from, place, labels."""
+    first = "seed" if points.is_prior else "row"
+    heading = ["point", first, "source", "split", "x", "y", *points.labels]
+    rows = []
+    for point in chosen:
+        x, y = coordinates[point]
+        row = [str(point), str(int(points.rows[point])), points.source, points.split or ""]
+        row += [f"{x:.6g}", f"{y:.6g}"]
+        row += [label_text(column, point) for column in points.labels.values()]
+        rows.append(row)
+    return heading, rows

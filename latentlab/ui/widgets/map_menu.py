@@ -1,0 +1,46 @@
+"""The menu of one point of a map: that of every image, and what only a map can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtWidgets import QMenu, QWidget
+
+from latentlab.core.document import Picture
+from latentlab.ui.map_layouts import THREE, LayoutChoice
+from latentlab.ui.map_model import MapModel
+from latentlab.ui.map_pictures import Target
+from latentlab.ui.map_pointer import MapPointer
+from latentlab.ui.map_three import SLOTS
+from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture
+
+
+def point_menu(
+    controller: Any, model: MapModel, pointer: MapPointer, point: int, parent: QWidget
+) -> QMenu | None:
+    """Return the menu of a point; ``None`` when it is gone."""
+    picture = pointer.picture(Target(point, 0.0, 0.0))
+    if picture is None:
+        return None
+    image = controller.thumbnail(picture)
+    menu = PictureMenu(controller, ShownPicture(picture, image), parent)
+    menu.addSeparator()
+    for title, metric in (("Nearest by &latent", "latent"), ("Nearest by &pixels", "pixel")):
+        menu.addAction(title).triggered.connect(
+            lambda _=False, metric=metric: model.ask_neighbours(point, metric)
+        )
+    menu.addSeparator()
+    for slot in SLOTS:
+        menu.addAction(f"Use as &{slot} of a plane").triggered.connect(
+            lambda _=False, slot=slot: _use_as(controller, model, slot, picture)
+        )
+    return menu
+
+
+def _use_as(controller: Any, model: MapModel, slot: str, picture: Picture) -> None:
+    model.three.put(slot, picture)
+    if not model.three.missing:
+        model.choose_layout(LayoutChoice(THREE))
+        return
+    missing = " and ".join(model.three.missing)
+    controller.message.emit(f"This is {slot}; choose {missing} too, and the plane is shown", "")

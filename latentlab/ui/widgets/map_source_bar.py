@@ -1,0 +1,245 @@
+"""The choosers above a map: what it shows, how it is laid out, what colours it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from latentlab.core.plane import native_plane
+from latentlab.ui import map_layouts
+from latentlab.ui.edits import readable
+from latentlab.ui.map_layouts import DIRECTIONS, NATIVE, NEIGHBOUR_METHODS, PCA, THREE, LayoutChoice
+from latentlab.ui.map_model import MapModel
+from latentlab.ui.map_pictures import source_title
+from latentlab.ui.map_three import SLOTS
+from latentlab.ui.widgets.flow_layout import FlowLayout
+from latentlab.ui.widgets.layout_settings import SETTINGS, LayoutSettings
+from latentlab.ui.widgets.map_source_popover import SourceChoice, SourcePopover
+from latentlab.ui.widgets.tray_model import tray_name
+
+_WIDEST = 170
+DROPPED_COUNT = 5000
+
+
+def _group(caption: str, *widgets: QWidget) -> QWidget:
+    """Return a caption and its widgets, which stay together when the bar wraps."""
+    box = QWidget()
+    layout = QHBoxLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    label = QLabel(caption)
+    label.setBuddy(widgets[0])
+    layout.addWidget(label)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return box
+
+
+def _combo(name: str, tip: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setAccessibleName(name)
+    combo.setToolTip(tip)
+    combo.setMaximumWidth(_WIDEST)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+    return combo
+
+
+class MapSourceBar(QWidget):
+    """Choosers that follow a ``MapModel`` and change it.
+
+    Args:
+        controller: of the window.
+        model: of the map.
+    """
+
+    def __init__(self, controller: Any, model: MapModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._model = model
+        self.setAccessibleName("What the map shows")
+        self.source = QToolButton()
+        self.source.setAccessibleName("Points of the map")
+        self.source.setToolTip("Choose what the map shows: prior samples or a data set")
+        self.source.clicked.connect(self.open_source)
+        self.popover = SourcePopover(self)
+        self.popover.chosen.connect(self._map)
+        self.layout_box = _combo("Layout", "How the points are laid out")
+        self.layout_box.activated.connect(self._choose_layout)
+        self.settings = QToolButton()
+        self.settings.setText("Settings…")
+        self.settings.setAutoRaise(True)
+        self.settings.setToolTip("Settings of this layout, with what they do")
+        self.settings.setAccessibleName("Settings of the layout")
+        self.settings.clicked.connect(self.open_settings)
+        self.colour_box = _combo("Colour by", "The label that colours the points")
+        self.colour_box.activated.connect(
+            lambda: model.choose_colour(self.colour_box.currentData())
+        )
+        self._build()
+        model.points_changed.connect(self.follow)
+        model.layout_changed.connect(self.follow)
+        model.colour_changed.connect(self.follow)
+        model.three.changed.connect(self.follow)
+        controller.directions_changed.connect(self.follow)
+        controller.document_changed.connect(self._follow_tray)
+        self._tray: object = None
+        self.follow()
+
+    def _build(self) -> None:
+        first = QWidget()
+        flow = FlowLayout(first, spacing=8)
+        flow.setContentsMargins(8, 4, 8, 0)
+        flow.addWidget(_group("&Points", self.source))
+        flow.addWidget(_group("&Layout", self.layout_box, self.settings))
+        self._colour_group = _group("&Colour", self.colour_box)
+        flow.addWidget(self._colour_group)
+        self._axes = QWidget()
+        axes = FlowLayout(self._axes, spacing=8)
+        axes.setContentsMargins(8, 4, 8, 0)
+        self.axis_boxes = {name: _combo(f"Direction along {name}", "") for name in ("x", "y")}
+        for name, box in self.axis_boxes.items():
+            box.setToolTip(f"The direction along {name}, in standard deviations")
+            box.activated.connect(lambda _: self._choose_axes())
+            axes.addWidget(_group(name, box))
+        self._slots = QWidget()
+        slots = FlowLayout(self._slots, spacing=8)
+        slots.setContentsMargins(8, 4, 8, 0)
+        self.slot_boxes = {slot: _combo(f"Picture {slot}", "") for slot in SLOTS}
+        places = {"A": "the origin", "B": "at (1, 0)", "C": "at (0, 1)"}
+        for slot, box in self.slot_boxes.items():
+            box.setToolTip(f"A kept picture: {places[slot]} of the plane")
+            box.activated.connect(lambda _, slot=slot: self._choose_slot(slot))
+            slots.addWidget(_group(slot, box))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        for part in (first, self._axes, self._slots):
+            layout.addWidget(part)
+
+    # Following the model.
+
+    def follow(self, *_: object) -> None:
+        """Show what the model says."""
+        points = self._model.points
+        self.source.setText(
+            "Choose… ▾" if points is None else f"{len(points):,} {source_title(points)} ▾"
+        )
+        self.source.setMaximumWidth(260)
+        for widget in (self.layout_box, self.colour_box):
+            widget.setEnabled(points is not None)
+        self._fill_layouts()
+        self._fill_colours()
+        self._fill_axes()
+        self._fill_slots()
+
+    def _fill_layouts(self) -> None:
+        box, space, choice = self.layout_box, self._model.space, self._model.choice
+        box.clear()
+        methods = [PCA, *NEIGHBOUR_METHODS]
+        if space is not None and native_plane(space) is not None:
+            methods.insert(0, NATIVE)
+        if len(self._directions()) >= 2:
+            methods.append(DIRECTIONS)
+        methods.append(THREE)
+        for method in methods:
+            box.addItem(map_layouts.TITLES[method], method)
+        method = PCA if choice is None else choice.method
+        box.setCurrentIndex(box.findData(method))
+        self.settings.setVisible(method in SETTINGS)
+        self._axes.setVisible(choice is not None and method == DIRECTIONS)
+        self._slots.setVisible(choice is not None and method == THREE)
+
+    def _fill_colours(self) -> None:
+        points, box = self._model.points, self.colour_box
+        box.clear()
+        box.addItem("None", None)
+        for name in () if points is None else points.labels:
+            box.addItem(readable(name), name)
+        box.setCurrentIndex(max(0, box.findData(self._model.colour)))
+        self._colour_group.setVisible(points is not None and bool(points.labels))
+
+    def _directions(self) -> dict[str, Any]:
+        """Return the directions that move in the map's space."""
+        space = self._model.space
+        if space is None:
+            return {}
+        known = self._controller.directions
+        return {name: one for name, one in known.items() if one.space == space.name}
+
+    def _fill_axes(self) -> None:
+        choice = self._model.choice
+        for axis, box in self.axis_boxes.items():
+            box.clear()
+            for name in self._directions():
+                box.addItem(self._controller.title_of(name), name)
+            if choice is not None and choice.method == DIRECTIONS:
+                box.setCurrentIndex(box.findData(choice.x if axis == "x" else choice.y))
+
+    def _fill_slots(self) -> None:
+        three, space = self._model.three, self._model.space
+        self._tray = self._controller.document.tray
+        for slot, box in self.slot_boxes.items():
+            box.clear()
+            box.addItem("Choose…", None)
+            here = three.pictures.get(slot)
+            found = 0
+            for item in self._tray:
+                picture = item.picture
+                if space is None or (picture.model, picture.space) != (
+                    self._model.model_id,
+                    space.name,
+                ):
+                    continue
+                box.addItem(tray_name(picture), picture)
+                if picture == here:
+                    found = box.count() - 1
+            if here is not None and not found:
+                box.addItem(tray_name(here), here)
+                found = box.count() - 1
+            box.setCurrentIndex(found)
+
+    def _follow_tray(self, document: Any) -> None:
+        if document.tray != self._tray:
+            self._fill_slots()
+
+    # What a person chooses.
+
+    def open_source(self) -> None:
+        """Open the form that chooses what the map shows."""
+        self.popover.show_under(self.source)
+
+    def _map(self, choice: SourceChoice) -> None:
+        self._model.map_source(choice.source, choice.split, choice.count, choice.attributes)
+
+    def map_path(self, path: Path) -> None:
+        """Map a folder or file of images as it comes."""
+        self._model.map_source(str(path), count=DROPPED_COUNT)
+
+    def _choose_layout(self) -> None:
+        method = self.layout_box.currentData()
+        if method == DIRECTIONS:
+            names = list(self._directions())
+            self._model.choose_layout(LayoutChoice(DIRECTIONS, names[0], names[1]))
+        else:
+            self._model.choose_layout(LayoutChoice(method))
+
+    def _choose_axes(self) -> None:
+        x, y = (self.axis_boxes[axis].currentData() for axis in ("x", "y"))
+        self._model.choose_layout(LayoutChoice(DIRECTIONS, x, y))
+
+    def _choose_slot(self, slot: str) -> None:
+        self._model.three.put(slot, self.slot_boxes[slot].currentData())
+        self._model.choose_layout(LayoutChoice(THREE))
+
+    def open_settings(self) -> None:
+        """Open the settings of the layout."""
+        choice = self._model.choice
+        if choice is None or choice.method not in SETTINGS:
+            return
+        form = LayoutSettings(choice.method, dict(choice.settings), self)
+        form.chosen.connect(
+            lambda method, values: self._model.choose_layout(LayoutChoice(method, settings=values))
+        )
+        form.show_under(self.settings)
