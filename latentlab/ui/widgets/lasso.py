@@ -26,7 +26,7 @@ def inside_polygon(x: Float, y: Float, polygon: Float) -> NDArray[np.bool_]:
     inside = np.zeros(len(x), bool)
     if len(polygon) < 3 or not len(x):
         return inside
-    order = np.argsort(y, kind="stable")
+    order = np.argsort(y)
     across, up = x[order], y[order]
     odd = np.zeros(len(x), bool)
     ends = np.roll(polygon, -1, axis=0)

@@ -56,6 +56,10 @@ def corners_of(shape: int, size: float) -> Float:
     return SHAPES[shape % len(SHAPES)][1] * (size / 2)
 
 
+def _square(size: int) -> Float:
+    return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (size / 2)
+
+
 def _coverage(polygon: Float, box: int) -> Float:
     """Return how much of each pixel of a box ``(box, box)`` a polygon around its middle covers."""
     ticks = (np.arange(box * _FINE) + 0.5) / _FINE - box / 2
@@ -82,7 +86,9 @@ def stamp(
     """
     box = size + (4 if shape else 2)
     box += (box - size) % 2
-    whole = _coverage(corners_of(shape, size), box)
+    # Two pixels have no room for a shape.
+    outer = _square(size) if size <= 2 else corners_of(shape, size)
+    whole = _coverage(outer, box)
     fill = whole
     if outline:
         fill = np.minimum(_coverage(corners_of(shape, max(size - 2 * outline, 1)), box), whole)

@@ -28,9 +28,8 @@ def image_of(point_map: PointMap, scale: float = SCALE) -> QImage:
     size = point_map.size() * scale
     image = QImage(size, QImage.Format.Format_RGB32)
     image.setDevicePixelRatio(scale)
-    painter = QPainter(image)
-    point_map.paint_map(painter, lambda over: point_map.paint_points(over, scale))
-    painter.end()
+    with QPainter(image) as painter:
+        point_map.paint_map(painter, lambda over: point_map.paint_points(over, scale))
     return image
 
 
@@ -73,8 +72,10 @@ def save_svg(point_map: PointMap, path: Path) -> None:
         painter = QPainter()
         if not painter.begin(generator):
             raise OSError("the folder does not take it")
-        point_map.paint_map(painter, lambda over: _paint_vectors(point_map, over))
-        painter.end()
+        try:
+            point_map.paint_map(painter, lambda over: _paint_vectors(point_map, over))
+        finally:
+            painter.end()
 
     replace_file(path, write)
 
@@ -88,12 +89,12 @@ def _paint_vectors(point_map: PointMap, painter: QPainter) -> None:
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     for mark in marks:
-        outline = QColor.fromRgb(mark.outline)
-        pen = QPen(outline, 1.0, Qt.PenStyle.SolidLine, join=Qt.PenJoinStyle.MiterJoin)
+        pen = QPen(QColor.fromRgb(mark.outline), 1.0)
+        pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
         painter.setPen(pen if mark.outlined else Qt.PenStyle.NoPen)
         painter.setBrush(QColor.fromRgb(mark.fill))
         if mark.corners is None:
-            painter.drawEllipse(QPointF(mark.x, mark.y), mark.width / 2, mark.width / 2)
+            painter.drawEllipse(QPointF(mark.x, mark.y), mark.radius, mark.radius)
         else:
             corners = mark.corners + np.array([mark.x, mark.y])
             painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in corners.tolist()]))

@@ -82,13 +82,13 @@ class PointIndex:
         found = check_coordinates(coordinates)
         count = len(found)
         shuffled = np.random.default_rng(0).permutation(count)
-        # Sorted from the shuffle: points at one place keep its order, not that of the data set.
-        order = shuffled[np.argsort(found[shuffled, 0], kind="stable")]
+        # Sorted from the shuffle: points at one place do not come in the order of the data set.
+        order = shuffled[np.argsort(found[shuffled, 0])]
         strips = int(np.clip(count // _STRIP, 1, _MOST_STRIPS))
         starts = np.arange(strips + 1, dtype=np.int64) * count // strips
         heights = found[order, 1]
         for begin, end in itertools.pairwise(starts.tolist()):
-            inner = np.argsort(heights[begin:end], kind="stable")
+            inner = np.argsort(heights[begin:end])
             order[begin:end] = order[begin:end][inner]
         x, y = found[order, 0], found[order, 1]
         rank = np.empty(count, np.int32)
@@ -149,13 +149,18 @@ class PointIndex:
             high = np.where(going & ~below, middle, high)
 
     def places(self, x0: float, x1: float, y0: float, y1: float) -> slice | Int:
-        """Return the places of all points of a rectangle, and of some beside it."""
+        """Return the places of all points of a rectangle, and of some beside it.
+
+        A slice when most points of the strips are wanted: it is read faster than picked places.
+        """
+        use = np.flatnonzero((self.right >= x0) & (self.left <= x1))
         begins, ends = self.runs(x0, x1, y0, y1)
         lengths = ends - begins
         total = int(lengths.sum())
-        if total == len(self):
-            return slice(None)
         if total == 0:
             return slice(0, 0)
+        first, last = int(self.starts[use[0]]), int(self.starts[use[-1] + 1])
+        if 2 * total >= last - first:
+            return slice(first, last)
         firsts = np.repeat(begins - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
         return firsts + np.arange(total)

@@ -21,7 +21,7 @@ LARGEST = 11
 """Width of the largest marker, in logical pixels."""
 _SHAPED = 7
 """From this width on, classes have their own shapes."""
-_OUTLINED = 4
+_OUTLINED = 5
 _BLOCK = 16_384
 _BUDGET = 3_000_000
 """Pixels written at most for one picture; markers shrink before it takes longer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from latentlab.core.errors import LatentLabError
 from latentlab.ui.widgets.lasso import inside_polygon
-from latentlab.ui.widgets.map_density import density_map, margin
+from latentlab.ui.widgets.map_density import DensityGrid, margin
 from latentlab.ui.widgets.map_view import MapView, Rect
 from latentlab.ui.widgets.marker_shapes import corners_of
 from latentlab.ui.widgets.point_index import PointIndex
@@ -28,6 +29,17 @@ Int = NDArray[np.int64]
 _SORTED = 60_000
 """Up to so many points in sight are drawn in the shuffled order; more are single dots anyway."""
 _DIMMED = 0.78
+_PART = 32_768
+
+
+def _parts(places: slice | Int) -> Iterator[slice | Int]:
+    """Return places in parts that stay in the processor's cache: twice as fast as all at once."""
+    if isinstance(places, slice):
+        for start in range(places.start, places.stop, _PART):
+            yield slice(start, min(start + _PART, places.stop))
+    else:
+        for start in range(0, len(places), _PART):
+            yield places[start : start + _PART]
 
 
 @dataclass(frozen=True)
@@ -53,9 +65,14 @@ class Marker:
     shape: int
 
     @property
+    def radius(self) -> float:
+        """Half its width, less half its outline, which is drawn along the edge."""
+        return (self.width - self.outlined) / 2
+
+    @property
     def corners(self) -> NDArray[np.float64] | None:
         """Corners around its place ``(m, 2)``; ``None`` for a circle."""
-        return corners_of(self.shape, self.width) if self.shape else None
+        return corners_of(self.shape, 2 * self.radius) if self.shape else None
 
 
 class PointScene:
@@ -242,11 +259,13 @@ class PointScene:
             return
         places = self._ordered(index, view.grown(width))
         colours, shapes = self._in_order(which, index)
-        x, y = self._device(view, ratio, index.x[places], index.y[places])
-        ink = ink_of(fitting_width(width, len(x), ratio), ratio)
+        count = len(index.x[places])
+        ink = ink_of(fitting_width(width, count, ratio), ratio)
         if which == "chosen" and ink.width > 2:
             ink = replace(ink, outline=ratio, shade=0.0, tint=self._ink)
-        canvas.draw(x, y, colours[places], ink, None if shapes is None else shapes[places])
+        for part in _parts(places):
+            x, y = self._device(view, ratio, index.x[part], index.y[part])
+            canvas.draw(x, y, colours[part], ink, None if shapes is None else shapes[part])
 
     @staticmethod
     def _ordered(index: PointIndex, rect: Rect) -> slice | Int:
@@ -256,7 +275,7 @@ class PointScene:
         if len(rank) > _SORTED:
             return places
         order = np.argsort(rank)
-        return order if isinstance(places, slice) else places[order]
+        return order + places.start if isinstance(places, slice) else places[order]
 
     def markers(self, view: MapView, most: int) -> list[Marker] | None:
         """Return what a vector picture draws, in order; ``None`` for more than ``most``."""
@@ -308,7 +327,10 @@ class PointScene:
         return self._drawn[which]
 
     def density(self, view: MapView) -> tuple[NDArray[np.float32], float]:
-        """Return the density of the shown points on the screen; see ``density_map``."""
-        places = self._shown.places(*view.grown(margin()))
-        x, y = self._device(view, 1.0, self._shown.x[places], self._shown.y[places])
-        return density_map(x, y, view.width, view.height)
+        """Return the density of the shown points on the screen; see ``DensityGrid.blurred``."""
+        grid = DensityGrid(view.width, view.height)
+        index = self._shown
+        places = index.places(*view.grown(margin()))
+        for part in _parts(places):
+            grid.add(*self._device(view, 1.0, index.x[part], index.y[part]))
+        return grid.blurred()
