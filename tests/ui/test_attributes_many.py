@@ -1,4 +1,4 @@
-"""Many sliders: found, folded, named, ordered, locked, removed, set at random; by mouse and keys."""
+"""Many sliders: found, folded, named, ordered, locked, removed, random; by mouse and keys."""
 
 from __future__ import annotations
 

@@ -332,14 +332,8 @@ class AttributesPanel(QWidget):
 
     def set_random(self, seed: int, reach: float, only_shown: bool) -> None:
         """Set the free sliders at random, in one step of the history; locked ones stay."""
-        canvas = self.controller.document.canvas
-        if canvas is None:
-            return
         values = random_values(seed, reach, self._free(only_shown))
-        edits = {**canvas.edits, **values}
-        edits = {name: amount for name, amount in edits.items() if amount}
-        label = f"Random sliders ±{reach:.2g} σ, seed {seed}"
-        self.controller.apply_canvas(canvas.model_copy(update={"edits": edits}), label)
+        self.controller.set_edits(values, f"Random sliders ±{reach:.2g} σ, seed {seed}")
 
     # Before and after.
 

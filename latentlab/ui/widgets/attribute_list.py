@@ -1,4 +1,4 @@
-"""Rows of sliders under headings that fold: built when they are seen, dragged into another order."""
+"""Rows of sliders under headings that fold: built when they are seen, dragged into an order."""
 
 from __future__ import annotations
 
