@@ -21,8 +21,8 @@ from latentlab.ui.effects_model import cosine_matrix, effect_limit, effect_matri
 from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.matrix_view import MatrixView
 
-WIDE = 640
-"""From this width on, both matrices are shown."""
+WIDE = 660
+"""From this width on, both are shown; more than Qt gives a widget before it has a place."""
 
 
 class Segments(QWidget):
