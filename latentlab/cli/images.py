@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from latentlab.cli.common import (
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
+    from latentlab.core.direction import Direction
     from latentlab.core.document import Option, Picture
     from latentlab.core.latents import Condition, Latents
     from latentlab.services.commands import Layout
@@ -62,6 +64,30 @@ class Decoding:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """Where latents move before they become images."""
+
+    set_: Annotated[
+        Many,
+        tyro.conf.arg(name="set", metavar="NAME=SIGMA", help="Slider value; may be repeated."),
+    ] = ()
+    direction: Annotated[
+        Many,
+        tyro.conf.arg(metavar="FILE", help="Direction file, or PNG, beside the model's own."),
+    ] = ()
+
+    def edits(self) -> dict[str, float]:
+        """Return slider values by name."""
+        return parse_numbers(self.set_, "--set")
+
+    def directions(self) -> dict[str, Direction]:
+        """Return the directions of the files, by name."""
+        from latentlab.services.own_directions import load_directions
+
+        return load_directions(self.direction)
+
+
+@dataclass(frozen=True)
 class Grid:
     """How several images stand in one PNG."""
 
@@ -77,13 +103,18 @@ class Grid:
 
 
 def _write(
-    library: ModelLibrary, out: Path, picture: Picture, stored: Latents | None, grid: Grid
+    library: ModelLibrary,
+    out: Path,
+    picture: Picture,
+    stored: Latents | None,
+    grid: Grid,
+    own: Mapping[str, Direction] | None = None,
 ) -> None:
     from latentlab.services.commands import write_picture
     from latentlab.services.renderer import Renderer
 
     progress = Progress()
-    for done, total in write_picture(Renderer(library), out, picture, stored, grid.layout()):
+    for done, total in write_picture(Renderer(library), out, picture, stored, grid.layout(), own):
         progress(done, total, "images")
 
 
@@ -106,6 +137,7 @@ class Sample:
     out: Annotated[Out, tyro.conf.arg(help="The PNG to write.")]
     seeds: Annotated[str, tyro.conf.arg(help="For example 3, 0-63 or 1,5,9-12.")] = "0-63"
     temperature: Annotated[float, tyro.conf.arg(help="Times the prior's standard deviation.")] = 1.0
+    moves: tyro.conf.OmitArgPrefixes[Moves] = field(default_factory=Moves)
     decoding: tyro.conf.OmitArgPrefixes[Decoding] = field(default_factory=Decoding)
     grid: tyro.conf.OmitArgPrefixes[Grid] = field(default_factory=Grid)
     machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
@@ -125,10 +157,11 @@ class Sample:
             seeds=seeds,
             temperature=self.temperature,
             space=self.decoding.space,
+            edits=self.moves.edits(),
             condition=self.decoding.condition(),
             options=self.decoding.options(),
         )
-        _write(library, self.out, picture, None, self.grid)
+        _write(library, self.out, picture, None, self.grid, self.moves.directions())
         return _report(self.json, self.out, picture, len(seeds))
 
 
@@ -164,17 +197,11 @@ class Edit:
 
     model: Model
     out: Annotated[Out, tyro.conf.arg(help="The PNG to write.")]
-    set_: Annotated[
-        Many,
-        tyro.conf.arg(name="set", metavar="NAME=SIGMA", help="Slider value; may be repeated."),
-    ] = ()
+    moves: tyro.conf.OmitArgPrefixes[Moves] = field(default_factory=Moves)
     seed: Annotated[int | None, tyro.conf.arg(help="Of one prior sample.")] = None
     seeds: Annotated[str | None, tyro.conf.arg(help="Of several, for example 0-63.")] = None
     input: Annotated[Path | None, tyro.conf.arg(metavar="PHOTO", help="A photograph.")] = None
     latents: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="From `encode`.")] = None
-    direction: Annotated[
-        Many, tyro.conf.arg(metavar="FILE", help="Direction file to add to the model's own.")
-    ] = ()
     temperature: Annotated[float, tyro.conf.arg(help="Times the prior's standard deviation.")] = 1.0
     decoding: tyro.conf.OmitArgPrefixes[Decoding] = field(default_factory=Decoding)
     grid: tyro.conf.OmitArgPrefixes[Grid] = field(default_factory=Grid)
@@ -185,11 +212,10 @@ class Edit:
         """Write the PNG."""
         from latentlab.services.commands import build_picture
 
-        edits = parse_numbers(self.set_, "--set")
+        edits, own = self.moves.edits(), self.moves.directions()
         library = self.machine.library()
         entry = library.resolve(self.model)
         backend = library.backend(self.model)
-        added = add_directions(backend, self.direction)
         seeds, stored = self._source(backend)
         picture = build_picture(
             backend.spec,
@@ -202,9 +228,7 @@ class Edit:
             condition=self.decoding.condition(),
             options=self.decoding.options(),
         )
-        if added & picture.edits.keys():
-            picture, stored = moved_picture(library, picture, stored)
-        _write(library, self.out, picture, stored, self.grid)
+        _write(library, self.out, picture, stored, self.grid, own)
         count = len(seeds) if stored is None else stored.batch
         return _report(self.json, self.out, picture, count)
 
@@ -224,34 +248,6 @@ class Edit:
         if self.latents is not None:
             return (), imported(backend.spec, load_latents(self.latents))
         return parse_seeds(self.seeds if self.seed is None else str(self.seed)), None  # type: ignore[arg-type]
-
-
-def add_directions(backend: Any, files: tuple[str, ...]) -> set[str]:
-    """Put the directions of files beside the model's own; return their names, which win."""
-    from latentlab.core.directionfile import load_direction
-
-    added = set()
-    for name in files:
-        direction = load_direction(Path(name))
-        backend.directions[direction.name] = direction
-        added.add(direction.name)
-    return added
-
-
-def moved_picture(
-    library: ModelLibrary, picture: Picture, stored: Latents | None
-) -> tuple[Picture, Latents]:
-    """Return a picture with its edits inside its latents, and the latents.
-
-    A PNG does not hold directions that the model does not have: with the latents it can be made
-    again everywhere, without the direction's file.
-    """
-    from latentlab.core.pictures import stored_hashes
-    from latentlab.services.renderer import Renderer
-
-    latents = Renderer(library).latents(picture, stored)
-    update = {"edits": {}, "seeds": (), "temperature": 1.0, "stored": stored_hashes(latents)}
-    return picture.model_copy(update=update), latents
 
 
 @dataclass(frozen=True)
@@ -312,6 +308,7 @@ class Decode:
     model: Model
     latents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     out: Annotated[Out, tyro.conf.arg(help="The PNG to write.")]
+    moves: tyro.conf.OmitArgPrefixes[Moves] = field(default_factory=Moves)
     decoding: tyro.conf.OmitArgPrefixes[Decoding] = field(default_factory=Decoding)
     grid: tyro.conf.OmitArgPrefixes[Grid] = field(default_factory=Grid)
     machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
@@ -323,6 +320,7 @@ class Decode:
             model=self.model,
             out=self.out,
             latents=self.latents,
+            moves=self.moves,
             decoding=self.decoding,
             grid=self.grid,
             machine=self.machine,

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array
-from latentlab.core.modelfile import DirectionHeader, replace_file
+from latentlab.core.modelfile import DirectionHeader, opened, replace_file
 from latentlab.core.pictures import sound_text
 
 MAX_BYTES = 64 * 2**20
@@ -119,12 +118,12 @@ def load_direction(path: Path) -> Direction:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise LatentLabError(damaged, f"larger than {MAX_BYTES} bytes")
-        with safe_open(path, framework="numpy") as stored:
+        with opened(path) as stored:
             text = (stored.metadata() or {}).get(_KEY)
             if text is None:
                 raise LatentLabError(damaged, "no direction inside")
             vector = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         values = json.loads(text)
-    except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
+    except (ValueError, TypeError, RecursionError, OSError) as error:
         raise LatentLabError(damaged, str(error)) from error
     return parse_direction(values, vector, f"The direction in '{path.name}'")

@@ -167,8 +167,12 @@ def _check_readable(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Give the open file; what is wrong with it, then or while it is read, is one sentence."""
+def opened(path: Path) -> Iterator[Any]:
+    """Give an open safetensors file (numpy); what is wrong with it, then or later, is one sentence.
+
+    Raises:
+        LatentLabError: missing, not readable, truncated, or of another kind.
+    """
     try:
         _check_readable(path)
         with safe_open(path, framework="numpy") as stored:
@@ -210,7 +214,7 @@ def read_header(path: Path) -> ModelHeader:
     Raises:
         LatentLabError: not a whole LatentLab model file.
     """
-    with _opened(path) as stored:
+    with opened(path) as stored:
         return _header(path, stored.metadata())
 
 
@@ -220,7 +224,7 @@ def read_preview(path: Path) -> Array | None:
     Raises:
         LatentLabError: not a whole safetensors file, or its ``preview`` is not such a picture.
     """
-    with _opened(path) as stored:
+    with opened(path) as stored:
         present = "preview" in stored.keys()  # noqa: SIM118 (not a mapping)
         return _preview(path, {"preview": _tensor(path, stored, "preview")} if present else {})
 
@@ -231,7 +235,7 @@ def read_directions(path: Path) -> dict[str, Direction]:
     Raises:
         LatentLabError: not a whole LatentLab model file, or a direction is damaged.
     """
-    with _opened(path) as stored:
+    with opened(path) as stored:
         header = _header(path, stored.metadata())
         names = [n for n in stored.keys() if n.startswith("direction.")]  # noqa: SIM118
         return _directions(header, {name: _tensor(path, stored, name) for name in names}, path)
@@ -299,7 +303,7 @@ def read_model(path: Path) -> StoredModel:
         LatentLabError: not a whole LatentLab model file, weights that are not finite, or weights
             that do not match the fingerprint in the header.
     """
-    with _opened(path) as stored:
+    with opened(path) as stored:
         header = _header(path, stored.metadata())
         tensors = _tensors(path, stored)
     weights = {name[4:]: array for name, array in tensors.items() if name.startswith("net.")}

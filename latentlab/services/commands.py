@@ -8,8 +8,8 @@ file and the file of the copied command have the same bytes on the CPU. The word
 
 with, where they differ from the default: ``--space NAME``, ``--temperature T``, ``--label INDEX``,
 ``--attribute NAME=X``, ``--text TEXT``, ``--unconditional``, ``--option NAME=VALUE``, ``--rows N``,
-``--padding N``, ``--scale N``, ``--device NAME``. Without ``--set``, ``edit`` writes the picture as
-it is. No torch is imported before something is rendered.
+``--padding N``, ``--scale N``, ``--device NAME``, ``--direction FILE``. Without ``--set``, ``edit``
+writes the picture as it is. No torch is imported before something is rendered.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentlab.core.direction import Direction
 from latentlab.core.document import Option, Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
@@ -33,6 +34,7 @@ from latentlab.core.pictures import check_stored, stored_hashes
 from latentlab.core.seeds import MAX_SEEDS, format_seeds
 from latentlab.core.spec import Frozen, ModelSpec
 from latentlab.services.export import LatentsFile, save_latents
+from latentlab.services.own_directions import keep_direction, used_directions
 from latentlab.services.png import grid_shape, png_metadata, save_png
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ def command_arguments(
     model: str | None = None,
     photo: str | None = None,
     latents: str = "face.png",
+    directions: Sequence[str] = (),
     out: str | None = None,
     layout: Layout | None = None,
     default_space: str = "z",
@@ -118,6 +121,7 @@ def command_arguments(
         model: id or path; the picture's own id when not given.
         photo: file that the stored latents were encoded from.
         latents: file that holds the stored latents, when there is no photograph.
+        directions: files of the person's own directions.
         out: the PNG to write.
         layout: of the grid.
         default_space: the space that the model takes when none is named.
@@ -132,6 +136,8 @@ def command_arguments(
     words += _condition_arguments(picture.condition)
     for name, value in picture.options.items():
         words += ["--option", f"{name}={format_option(value)}"]
+    for name in directions:
+        words += ["--direction", name]
     for name, value in picture.edits.items():
         words += ["--set", f"{name}={_number(value)}"]
     words += _layout_arguments(layout or Layout())
@@ -147,11 +153,12 @@ def command_for(
     layout: Layout | None = None,
     device: str | None = None,
     platform: str | None = None,
+    directions: Mapping[str, Direction] | None = None,
 ) -> str:
     """Return the text of "Copy as command": run anywhere, it makes the PNG of this picture.
 
     Latents that come from no seed and from no photograph that is still there are written to the
-    person's data folder, so that the command can name them.
+    person's data folder, so that the command can name them; so are the person's own directions.
 
     Args:
         picture: what to make.
@@ -160,6 +167,7 @@ def command_for(
         layout: of the grid.
         device: named when the person chose one: another device rounds differently.
         platform: whose shell to quote for (``sys.platform``).
+        directions: the person's own.
 
     Raises:
         LatentLabError: the latents are missing, or cannot be written.
@@ -178,6 +186,7 @@ def command_for(
         model=model,
         photo=photo,
         latents=latents,
+        directions=[str(keep_direction(d)) for d in used_directions(picture, directions).values()],
         layout=layout,
         default_space="z" if header is None else header.spec.spaces[0].name,
     )
@@ -300,22 +309,37 @@ def portable_picture(picture: Picture, fingerprint: str) -> Picture:
 
 
 def picture_metadata(
-    picture: Picture, stored: Latents | None, spec: ModelSpec, layout: Layout | None = None
+    picture: Picture,
+    stored: Latents | None,
+    spec: ModelSpec,
+    layout: Layout | None = None,
+    directions: Mapping[str, Direction] | None = None,
 ) -> dict[str, str]:
-    """Return the text chunks of a picture's PNG; a command on latents names the PNG itself."""
+    """Return the text chunks of a picture's PNG.
+
+    A command on latents, or along directions of the person's own, names the PNG itself.
+    """
     what = portable_picture(picture, spec.fingerprint)
-    words = command_arguments(what, layout=layout, default_space=spec.spaces[0].name)
-    command = quote(words, platform="any")
-    return png_metadata(what, stored, command)
+    own = used_directions(what, directions)
+    words = command_arguments(
+        what,
+        directions=["face.png"] if own else (),
+        layout=layout,
+        default_space=spec.spaces[0].name,
+    )
+    return png_metadata(what, stored, quote(words, platform="any"), own)
 
 
 def render_picture(
-    library: ModelLibrary, picture: Picture, stored: Latents | None = None
+    library: ModelLibrary,
+    picture: Picture,
+    stored: Latents | None = None,
+    directions: Mapping[str, Direction] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the picture's images for keeping, uint8 ``(B, H, W, C)``."""
     from latentlab.services.renderer import Renderer
 
-    return Renderer(library).exact(picture, stored)[0]
+    return Renderer(library).exact(picture, stored, directions)[0]
 
 
 def write_picture(
@@ -324,8 +348,11 @@ def write_picture(
     picture: Picture,
     stored: Latents | None = None,
     layout: Layout | None = None,
+    directions: Mapping[str, Direction] | None = None,
 ) -> Iterator[tuple[int, int]]:
     """Render a picture for keeping and write its PNG; yield (images done, images in all).
+
+    ``directions`` are the person's own: those that the edits name stand in the PNG.
 
     Raises:
         LatentLabError: the picture cannot be made, or the file cannot be written.
@@ -333,7 +360,7 @@ def write_picture(
     layout = layout or Layout()
     backend = renderer.library.backend(picture.model)
     check_stored(picture, stored)
-    latents = renderer.latents(picture, stored)
+    latents = renderer.latents(picture, stored, directions)
     _, height, width = backend.spec.image_shape
     # What makes no grid is said before hours of decoding, not after.
     grid_shape(latents.batch, height, width, **layout.model_dump())
@@ -343,7 +370,7 @@ def write_picture(
         chunks.append(images)
         done += len(images)
         yield done, latents.batch
-    metadata = picture_metadata(picture, stored, backend.spec, layout)
+    metadata = picture_metadata(picture, stored, backend.spec, layout, directions)
     save_png(Path(path), np.concatenate(chunks), metadata=metadata, **layout.model_dump())
 
 
@@ -353,9 +380,10 @@ def export_picture(
     picture: Picture,
     stored: Latents | None = None,
     layout: Layout | None = None,
+    directions: Mapping[str, Direction] | None = None,
 ) -> None:
     """Write the PNG of a picture, as the command line does; see ``write_picture``."""
     from latentlab.services.renderer import Renderer
 
-    for _ in write_picture(Renderer(library), path, picture, stored, layout):
+    for _ in write_picture(Renderer(library), path, picture, stored, layout, directions):
         pass

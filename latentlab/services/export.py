@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, Latents
-from latentlab.core.modelfile import replace_file
+from latentlab.core.modelfile import opened, replace_file
 from latentlab.core.pictures import parse_picture, strict_json
 from latentlab.services.png import (
     PngRecord,
@@ -111,7 +110,7 @@ def _damaged(path: Path, details: str = "") -> LatentLabError:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Array], str | None]:
-    with safe_open(path, framework="numpy") as stored:
+    with opened(path) as stored:
         arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         return arrays, (stored.metadata() or {}).get(_META)
 
@@ -155,7 +154,7 @@ def _read(path: Path) -> tuple[dict[str, Array], str | None]:
             return _read_npz(path)
     except OSError as error:
         raise LatentLabError(f"'{path}' cannot be read ({error.strerror or error}).") from error
-    except (SafetensorError, zipfile.BadZipFile, zlib.error, EOFError, MemoryError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, MemoryError) as error:
         raise _damaged(path, str(error)) from error
     except (ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
         raise _damaged(path, str(error)) from error

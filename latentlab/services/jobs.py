@@ -30,6 +30,7 @@ JOBS: dict[str, str] = {
     "export_png": "latentlab.services.photo:export_png_job",
     "export_latents": "latentlab.services.photo:export_latents_job",
     "import_latents": "latentlab.services.photo:import_latents_job",
+    "store_directions": "latentlab.services.photo:store_directions_job",
     "label_names": "latentlab.services.directions:label_names",
     "fit_label_directions": "latentlab.services.directions:fit_label_directions",
     "fit_group_direction": "latentlab.services.directions_groups:fit_group_direction",

@@ -15,12 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
-
 from latentlab.catalog import BUNDLED_MODELS
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array
-from latentlab.core.modelfile import ModelHeader, read_header, read_model, read_preview
+from latentlab.core.modelfile import ModelHeader, opened, read_header, read_model, read_preview
 from latentlab.core.paths import asset_path, models_folder
 
 if TYPE_CHECKING:
@@ -97,7 +95,7 @@ def _stamp(path: Path) -> _Stamp:
 
 def _count_parameters(path: Path) -> int:
     """Count the numbers of the network from the file's header, without reading them."""
-    with safe_open(path, framework="numpy") as stored:
+    with opened(path) as stored:
         names = [name for name in stored.keys() if name.startswith("net.")]  # noqa: SIM118
         return sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
 
@@ -113,9 +111,6 @@ def _read_entry(path: Path, bundled: bool, portable: bool) -> Entry:
         count = _count_parameters(path)
     except LatentLabError as error:
         return Entry(_clean(path.stem), path, None, error.message, bundled, 0, portable)
-    except (OSError, SafetensorError) as error:
-        text = f"'{path.name}' cannot be read ({error}): choose or download it again."
-        return Entry(_clean(path.stem), path, None, text, bundled, 0, portable)
     return Entry(_clean(header.spec.id), path, header, None, bundled, count, portable)
 
 

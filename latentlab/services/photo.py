@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +25,7 @@ from latentlab.core.spec import EncodeKind, ModelSpec
 from latentlab.services.commands import Layout, build_picture, imported, write_picture
 from latentlab.services.export import load_latents, save_latents
 from latentlab.services.library import Entry, ModelLibrary
-from latentlab.services.png import read_png_metadata, to_pillow
+from latentlab.services.png import PngRecord, read_png_metadata, to_pillow
 
 if TYPE_CHECKING:
     from latentlab.services.renderer import EncodedUpdate, Renderer
@@ -94,11 +94,13 @@ class ImportedLatents:
         picture: as the file says, or the plain latents.
         stored: the latents before the picture's edits; ``None`` for a picture made of seeds.
         note: a sentence when the weights are not the ones that the file was made with.
+        directions: the person's own that came with it, by the name that the edits use.
     """
 
     picture: Picture
     stored: Latents | None
     note: str | None = None
+    directions: Mapping[str, Direction] = field(default_factory=dict)
 
 
 def prepare_photo(photo: Path | str | bytes | Images, spec: ModelSpec) -> Images:
@@ -193,11 +195,15 @@ def export_png_job(
     picture: Picture,
     stored: Latents | None = None,
     layout: Layout | None = None,
+    directions: Mapping[str, Direction] | None = None,
 ) -> Generator[Progress, None, Path]:
-    """Render a picture for keeping and write its PNG; returns the path."""
+    """Render a picture for keeping and write its PNG; returns the path.
+
+    ``directions`` are the person's own that the picture's edits name.
+    """
     target = Path(path)
     yield 0, 1, "Rendering"
-    for done, total in write_picture(context.renderer, target, picture, stored, layout):
+    for done, total in write_picture(context.renderer, target, picture, stored, layout, directions):
         yield done, total, "Rendering"
     return target
 
@@ -208,12 +214,13 @@ def export_latents_job(
     path: Path | str,
     picture: Picture,
     stored: Latents | None = None,
+    directions: Mapping[str, Direction] | None = None,
 ) -> Generator[Progress, None, Path]:
     """Write the picture's final latents, edits included, by the suffix; returns the path."""
     target = Path(path)
     yield 0, 1, "Writing the latents"
     check_stored(picture, stored)
-    latents = context.renderer.latents(picture, stored)
+    latents = context.renderer.latents(picture, stored, directions)
     backend = context.library.backend(picture.model)
     # The file stands for itself: the edits are in the latents now.
     plain = build_picture(
@@ -241,7 +248,7 @@ def import_latents_job(
             raise LatentLabError(
                 f"'{source.name}' was not made by LatentLab: drop it as a photograph instead."
             )
-        found = _restored(context.library, record.picture, record.stored, source.name)
+        found = _restored(context.library, record, source.name)
     else:
         file = load_latents(source)
         entry = context.library.resolve(model)
@@ -262,23 +269,50 @@ def _note(picture: Picture | None, spec: ModelSpec) -> str | None:
     return f"Made with other weights than those of '{spec.id}': the images will differ."
 
 
-def _restored(
-    library: ModelLibrary, picture: Picture, stored: Latents | None, name: str
-) -> ImportedLatents:
+def _restored(library: ModelLibrary, record: PngRecord, name: str) -> ImportedLatents:
     """Return a PNG's picture on the model that has its weights, or else its name."""
+    picture, stored = record.picture, record.stored
     same = [
         entry.id
         for entry in library.entries()
         if entry.header is not None and entry.header.spec.fingerprint == picture.fingerprint
     ]
-    spec = library.backend(same[0] if same else picture.model).spec
+    # Files of the same weights can differ in their directions: the name decides.
+    model = picture.model if picture.model in same or not same else same[0]
+    spec = library.backend(model).spec
     if picture.stored and stored is None:
         raise LatentLabError(
             f"'{name}' holds no latents, because they were too large: import the latents file."
         )
     if stored is not None:
         stored.check(spec.space(stored.space))
+    for direction in record.directions.values():
+        if direction.space != picture.space:
+            raise LatentLabError(
+                f"'{name}' holds a direction of another space than its picture: open another file."
+            )
+        direction.check(spec.space(picture.space))
     note = _note(picture, spec)
-    model = same[0] if same else picture.model
     found = picture.model_copy(update={"model": model, "fingerprint": spec.fingerprint})
-    return ImportedLatents(found, stored, note)
+    return ImportedLatents(found, stored, note, record.directions)
+
+
+def store_directions_job(
+    context: Context, *, model: str, directions: Mapping[str, Direction]
+) -> Generator[Progress, None, Path]:
+    """Put directions into a model's file, beside those that it has; returns the file.
+
+    Raises:
+        LatentLabError: a bundled model, or directions of other weights.
+    """
+    from latentlab.evaluation.fit import store_directions
+
+    entry = context.library.resolve(model)
+    yield 0, 1, "Writing the model"
+    if entry.bundled:
+        raise LatentLabError(
+            f"'{entry.id}' came with LatentLab and stays as it is: save the direction as a file."
+        )
+    store_directions(entry.path, directions)
+    yield 1, 1, "Ready"
+    return entry.path

@@ -12,8 +12,8 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from latentlab.core.direction import Direction
+from latentlab.core.directionfile import direction_header, parse_direction
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
-from latentlab.core.latents import Latents
+from latentlab.core.latents import Array, Latents
 from latentlab.core.modelfile import replace_file
 from latentlab.core.pictures import check_stored, parse_picture, strict_json
 from latentlab.core.seeds import format_seeds
@@ -39,6 +41,8 @@ COMPRESSION = 6
 BACKGROUND = 255
 
 _COMMAND, _PICTURE, _LATENTS = "latentlab:command", "latentlab:picture", "latentlab:latents"
+_DIRECTIONS = "latentlab:directions"
+_FIGURES = ("auc", "correlation", "interval", "level", "count", "target", "selectivity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +54,14 @@ class PngRecord:
         stored: the latents that ``picture.stored`` names; ``None`` for prior samples, and for
             latents that were too large to be put into the file.
         command: the command that makes it again.
+        directions: those of the person's own that the picture's edits name; without any that were
+            too large to be put into the file.
     """
 
     picture: Picture
     stored: Latents | None
     command: str
+    directions: Mapping[str, Direction] = field(default_factory=dict)
 
 
 def grid_shape(
@@ -113,25 +120,38 @@ def _ascii_json(values: Any) -> str:
     return json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def _latents_text(latents: Latents) -> str:
-    parts = {
+def _array_rows(arrays: Mapping[str, Array]) -> dict[str, dict[str, Any]]:
+    return {
         name: {
             "dtype": array.dtype.name,
             "shape": list(array.shape),
             "data": base64.b64encode(array.tobytes()).decode(),
         }
-        for name, array in sorted(latents.items())
+        for name, array in sorted(arrays.items())
     }
-    return _ascii_json({"space": latents.space, "parts": parts})
 
 
-def png_metadata(picture: Picture, stored: Latents | None, command: str) -> dict[str, str]:
+def _direction_row(direction: Direction) -> dict[str, Any]:
+    """Return a direction as a PNG holds it: how well it was found, but not where on whose disk."""
+    header = direction_header(direction)
+    figures = {key: header.provenance[key] for key in _FIGURES if key in header.provenance}
+    row = header.model_copy(update={"provenance": figures}).model_dump(mode="json")
+    return {**row, "vector": _array_rows(direction.vector)}
+
+
+def png_metadata(
+    picture: Picture,
+    stored: Latents | None,
+    command: str,
+    directions: Mapping[str, Direction] | None = None,
+) -> dict[str, str]:
     """Return the text chunks of a PNG, in their order.
 
     Args:
         picture: what is shown; the person's folders and names are left out.
         stored: the latents before the edits, when they come from no seed.
         command: the command that makes the same file.
+        directions: the person's own that the edits name.
     """
     what = picture.model_dump(mode="json", exclude_defaults=True)
     texts = {
@@ -143,9 +163,13 @@ def png_metadata(picture: Picture, stored: Latents | None, command: str) -> dict
         texts["latentlab:seeds"] = format_seeds(picture.seeds)
     texts[_PICTURE] = _ascii_json(what)
     if picture.stored and stored is not None:
-        text = _latents_text(stored)
+        text = _ascii_json({"space": stored.space, "parts": _array_rows(stored)})
         if len(text) <= MAX_LATENTS_BYTES:
             texts[_LATENTS] = text
+    if directions:
+        text = _ascii_json([_direction_row(directions[name]) for name in sorted(directions)])
+        if len(text) <= MAX_LATENTS_BYTES:
+            texts[_DIRECTIONS] = text
     return texts
 
 
@@ -193,14 +217,10 @@ def _damaged(name: str, details: str = "") -> LatentLabError:
 
 def _text_chunks(data: bytes, name: str) -> Iterator[tuple[str, str]]:
     """Yield (keyword, text) of the uncompressed text chunks before the pixels, checked by CRC."""
-    offset = len(SIGNATURE)
-    while offset + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, offset)
-        body = data[offset + 8 : offset + 8 + length]
+    for kind, body, checksum in _chunks(data):
         if kind in (b"IDAT", b"IEND"):
             return
         if kind in (b"tEXt", b"iTXt"):
-            checksum = data[offset + 8 + length : offset + 12 + length]
             if len(checksum) != 4 or zlib.crc32(kind + body) != int.from_bytes(checksum):
                 raise _damaged(name, "a text chunk is truncated or changed")
             keyword, _, text = body.partition(b"\0")
@@ -212,11 +232,29 @@ def _text_chunks(data: bytes, name: str) -> Iterator[tuple[str, str]]:
                     keyword.decode("latin-1"),
                     text[2:].split(b"\0", 2)[-1].decode(errors="replace"),
                 )
-        offset += 12 + length
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield (kind, body, checksum); what the file's end cuts off is shorter than it should be."""
+    offset = len(SIGNATURE)
+    while offset + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        end = offset + 8 + length
+        yield kind, data[offset + 8 : end], data[end : end + 4]
+        offset = end + 4
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the pixels are all there, up to the chunk that ends a PNG."""
+    if len(data) >= MAX_FILE_BYTES:
+        # Its end was not read.
+        return True
+    return any(kind == b"IEND" and len(checksum) == 4 for kind, _, checksum in _chunks(data))
 
 
 def _own_chunks(data: bytes, name: str) -> dict[str, str]:
     limits = {_COMMAND: 2**16, _PICTURE: MAX_PICTURE_BYTES, _LATENTS: MAX_LATENTS_BYTES}
+    limits[_DIRECTIONS] = MAX_LATENTS_BYTES
     found: dict[str, str] = {}
     for keyword, text in _text_chunks(data, name):
         if keyword not in limits:
@@ -227,21 +265,41 @@ def _own_chunks(data: bytes, name: str) -> dict[str, str]:
     return found
 
 
+def _decode_arrays(rows: Mapping[str, Any], dtypes: tuple[str, ...]) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    for part, row in rows.items():
+        if row["dtype"] not in dtypes:
+            raise ValueError("unknown type")
+        raw = base64.b64decode(row["data"], validate=True)
+        shape = tuple(int(n) for n in row["shape"])
+        if any(n < 0 for n in shape):
+            raise ValueError("a negative shape")
+        arrays[str(part)] = np.frombuffer(raw, row["dtype"]).reshape(shape)
+    return arrays
+
+
 def _decode_latents(text: str, name: str) -> Latents:
     values = strict_json(text, f"The latents inside '{name}'", MAX_LATENTS_BYTES)
     try:
-        parts: dict[str, NDArray[Any]] = {}
-        for part, row in values["parts"].items():
-            if row["dtype"] not in ("float32", "int64"):
-                raise ValueError("unknown type")
-            raw = base64.b64decode(row["data"], validate=True)
-            shape = tuple(int(n) for n in row["shape"])
-            if any(n < 0 for n in shape):
-                raise ValueError("a negative shape")
-            parts[str(part)] = np.frombuffer(raw, row["dtype"]).reshape(shape)
+        parts = _decode_arrays(values["parts"], ("float32", "int64"))
         return Latents(str(values["space"]), parts)
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise _damaged(name, str(error)) from error
+
+
+def _decode_directions(text: str, name: str) -> dict[str, Direction]:
+    rows = strict_json(text, f"The directions inside '{name}'", MAX_LATENTS_BYTES)
+    found: dict[str, Direction] = {}
+    try:
+        for row in rows:
+            vector = _decode_arrays(row.pop("vector"), ("float32",))
+            direction = parse_direction(row, vector, f"A direction inside '{name}'")
+            if direction.name in found:
+                raise ValueError(f"'{direction.name}' is there twice")
+            found[direction.name] = direction
+    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        raise _damaged(name, str(error)) from error
+    return found
 
 
 def _read_bytes(source: Path | bytes) -> tuple[bytes, str]:
@@ -271,6 +329,8 @@ def read_png_metadata(source: Path | bytes) -> PngRecord | None:
     chunks = _own_chunks(data, name)
     if _PICTURE not in chunks:
         return None
+    if not _is_whole(data):
+        raise LatentLabError(f"'{name}' is truncated: copy or download it again.")
     what = f"The picture inside '{name}'"
     picture = parse_picture(strict_json(chunks[_PICTURE], what, MAX_PICTURE_BYTES), what)
     stored = None
@@ -279,5 +339,8 @@ def read_png_metadata(source: Path | bytes) -> PngRecord | None:
         if stored.space != picture.space:
             raise _damaged(name, "the latents are of another space")
         check_stored(picture, stored)
-    command = chunks.get(_COMMAND, "")
-    return PngRecord(picture, stored, "".join(c for c in command if c.isprintable()))
+    directions = _decode_directions(chunks[_DIRECTIONS], name) if _DIRECTIONS in chunks else {}
+    if not directions.keys() <= picture.edits.keys():
+        raise _damaged(name, "it holds directions that nothing uses")
+    command = "".join(c for c in chunks.get(_COMMAND, "") if c.isprintable())
+    return PngRecord(picture, stored, command, directions)

@@ -26,7 +26,7 @@ class FileActions:
     """Methods of ``Controller``; see there."""
 
     def open_file(self, path: Path | str) -> None:
-        """Open whatever a file is: a model, a session, a picture of ours, a photograph, latents."""
+        """Open whatever a file is: a model, a session, a direction, an image, latents."""
         path = Path(path)
         suffix = path.suffix.lower()
         with self.reporting():
@@ -35,10 +35,7 @@ class FileActions:
             if suffix == SESSION_SUFFIX:
                 self.load_session(path)
             elif suffix == MODEL_SUFFIX and _says(path, _DIRECTION_MARK):
-                raise LatentLabError(
-                    f"'{path.name}' is a direction: move images along it with `latentlab edit "
-                    f"MODEL --direction {path.name} --set NAME=2`."
-                )
+                self.import_direction(path)
             elif suffix == MODEL_SUFFIX and not _says(path, _LATENTS_MARK):
                 self.open_model(path)
             elif (
@@ -51,8 +48,8 @@ class FileActions:
                 self.encode_photo(path)
             else:
                 raise LatentLabError(
-                    f"'{path.name}' cannot be opened: drop a model (.safetensors), a session "
-                    f"({SESSION_SUFFIX}), latents (.npz) or an image."
+                    f"'{path.name}' cannot be opened: drop a model or direction (.safetensors), a "
+                    f"session ({SESSION_SUFFIX}), latents (.npz) or an image."
                 )
 
     def encode_photo(self, photo: Path | str | bytes | NDArray[np.uint8]) -> None:
@@ -92,9 +89,12 @@ class FileActions:
         def take(found: Any) -> None:
             if found.stored is not None:
                 self.store.put_latents(found.stored)
-            self.show_picture(found.picture, f"Open {path.name}")
-            if found.note:
-                self.message.emit(found.note, "")
+            with self.reporting():
+                document, picture = self._adopt(found.picture, found.directions)
+                document = document.model_copy(update={"canvas": picture})
+                self.apply(document, f"Open {path.name}")
+                if found.note:
+                    self.message.emit(found.note, "")
 
         self._tracker.start("import_latents", title, arguments, take)
 
@@ -113,6 +113,7 @@ class FileActions:
                 "path": str(path.absolute()),
                 "picture": picture,
                 "stored": self.store.latents(picture),
+                "directions": self.own_directions(picture),
             }
 
             def written(_value: Any) -> None:
@@ -131,7 +132,8 @@ class FileActions:
             picture = picture or self._canvas()
             entry = self.library.resolve(picture.model)
             stored, device = self.store.latents(picture), self.settings.device
-            return command_for(picture, stored, entry=entry, device=device)
+            own = self.own_directions(picture)
+            return command_for(picture, stored, entry=entry, device=device, directions=own)
         return ""
 
     def session(self) -> Session:
@@ -151,7 +153,7 @@ class FileActions:
             return False
         canvas = document.canvas
         worked = canvas is not None and bool(canvas.edits or canvas.stored)
-        return bool(saved or document.tray or worked)
+        return bool(saved or document.tray or document.directions or document.sliders or worked)
 
     def save_session(self, path: Path | str) -> bool:
         """Write the session; say so, or why not; return whether it was written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from latentlab.core.direction import Direction
 from latentlab.core.directionfile import save_direction
 from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
 from latentlab.core.paths import asset_path
-from latentlab.services.export import load_latents
+from latentlab.services.png import read_png_metadata
 from tests.backends.factories import small_vae
 
 
@@ -269,24 +270,61 @@ def test_unknown_benchmarks_and_recipes_say_so(tmp_path, capsys) -> None:
     assert main(["train"]) == 2
 
 
+def own_direction(path: Path, name: str = "own", sign: float = 1.0) -> Path:
+    vector = np.full(8, sign * 8**-0.5, np.float32)
+    save_direction(path, Direction(name, "z", {"z": vector}, 2.0, "mean difference"))
+    return path
+
+
 def test_an_edit_along_a_file_can_be_made_again_from_its_png_alone(
-    model: str, tmp_path: Path, capsys
+    model: str, tmp_path: Path
 ) -> None:
-    """The PNG holds the moved latents: no model knows the direction of a file."""
-    vector = np.full(8, 8**-0.5, np.float32)
-    path = tmp_path / "own.safetensors"
-    save_direction(path, Direction("own", "z", {"z": vector}, 2.0, "mean difference"))
+    """The PNG holds the direction itself: no model knows the one of a file."""
+    own = ["--direction", str(own_direction(tmp_path / "own.safetensors")), "--set", "own=2"]
     plain, moved, again = (tmp_path / f"{n}.png" for n in ("plain", "moved", "again"))
     words = ["edit", model, "--seed", "3", "--set", "smiling=0.5"]
     assert main([*words, "--out", str(plain)]) == 0
-    own = ["--direction", str(path), "--set", "own=2"]
     assert main([*words, *own, "--out", str(moved)]) == 0
-    assert main(["edit", model, "--latents", str(moved), "--out", str(again)]) == 0
-    assert moved.read_bytes() == again.read_bytes()
     assert (np.asarray(Image.open(plain)) != np.asarray(Image.open(moved))).any()
-    kept = load_latents(moved).picture
-    assert kept is not None
-    assert (kept.edits, kept.seeds) == ({}, ())
+    record = read_png_metadata(moved)
+    assert record is not None
+    assert record.picture.edits == {"own": 2.0, "smiling": 0.5}
+    assert list(record.directions) == ["own"]
+    said = shlex.split(record.command)
+    said = [str(moved) if word == "face.png" else word for word in said[3:-1]]
+    assert main(["edit", model, *said, str(again)]) == 0
+    assert moved.read_bytes() == again.read_bytes()
+
+
+def test_sampling_editing_and_decoding_move_the_same_way(model: str, tmp_path: Path) -> None:
+    own = ["--direction", str(own_direction(tmp_path / "own.safetensors")), "--set", "own=1.5"]
+    paths = {name: tmp_path / f"{name}.png" for name in ("sample", "edit", "decode")}
+    latents = tmp_path / "z.npz"
+    np.savez(latents, z=small_vae(image_size=16).sample_prior("z", (3, 4), 1.0)["z"].numpy())
+    assert main(["sample", model, "--seeds", "3-4", *own, "--out", str(paths["sample"])]) == 0
+    assert main(["edit", model, "--seeds", "3-4", *own, "--out", str(paths["edit"])]) == 0
+    assert main(["decode", model, str(latents), *own, "--out", str(paths["decode"])]) == 0
+    pictures = {name: np.asarray(Image.open(path)) for name, path in paths.items()}
+    assert paths["sample"].read_bytes() == paths["edit"].read_bytes()
+    assert np.array_equal(pictures["sample"], pictures["decode"])
+
+
+def test_two_files_of_one_direction_are_refused(model: str, tmp_path: Path, capsys) -> None:
+    first = own_direction(tmp_path / "a.safetensors")
+    second = own_direction(tmp_path / "b.safetensors", sign=-1.0)
+    words = ["--direction", str(first), "--direction", str(second), "--set", "own=1"]
+    assert main(["edit", model, "--seed", "1", *words, "--out", str(tmp_path / "x.png")]) == 2
+    assert "Two of the files hold a direction 'own'" in capsys.readouterr().err
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    words = ["--direction", str(tmp_path / "photo.png"), "--set", "own=1"]
+    assert main(["edit", model, "--seed", "1", *words, "--out", str(tmp_path / "x.png")]) == 2
+    assert "holds no direction" in capsys.readouterr().err
+
+
+def test_a_name_that_was_mistyped_is_guessed(model: str, tmp_path: Path, capsys) -> None:
+    words = ["edit", model, "--seed", "1", "--set", "smilling=1", "--out", str(tmp_path / "x.png")]
+    assert main(words) == 2
+    assert "did you mean 'smiling'?" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_enough_gets_no_traceback() -> None:

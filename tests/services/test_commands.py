@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 import types
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentlab.core.direction import Direction
+from latentlab.core.directionfile import load_direction
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
@@ -334,3 +337,100 @@ def test_imported_latents_must_fit_the_model() -> None:
     for wrong in (Latents("", dict(stored())), Latents("y", dict(stored()))):
         with pytest.raises(LatentLabError):
             imported(SPEC, LatentsFile(wrong, None))
+
+
+# Directions of the person's own.
+
+
+def own(name: str = "mine", seed: int = 0) -> Direction:
+    vector = np.random.default_rng(seed).normal(size=8)
+    vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+    told = {"auc": 0.9, "interval": [0.8, 0.95], "data": "/home/ada/faces.zip", "count": 2000}
+    return Direction(name, "z", {"z": vector}, 1.7, "logistic", "ab" * 32, "own", told)
+
+
+OWN: dict[str, tuple[dict[str, Any], Layout | None]] = {
+    "one": ({"edits": {"mine": 2.0}}, None),
+    "with the model's": ({"edits": {"mine": -1.3, "smiling": 0.7}}, None),
+    "before the model's": ({"edits": {"smiling": 2.0}}, None),
+    "two, spaces, a grid": (
+        {"edits": {"my grin 2": 1.0, "mine": 0.5}, "seeds": (4, 9, 1)},
+        Layout(scale=2),
+    ),
+    "latents": ({"edits": {"mine": 2.0}, "seeds": (), "stored": stored_hashes(stored())}, None),
+}
+
+
+def known() -> dict[str, Direction]:
+    return {
+        "mine": own(),
+        "my grin 2": own("my grin 2", 1),
+        "smiling": own("smiling", 2),
+        "unused": own("unused", 3),
+    }
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_own_directions_give_the_same_bytes_by_command_and_from_the_png(
+    name: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, layout = OWN[name]
+    what = picture(**changes)
+    arrays = stored() if what.stored else None
+    folder = tmp_path / "first"
+    folder.mkdir()
+    exported = folder / "face.png"
+    directions = known()
+    if name == "with the model's":
+        del directions["smiling"]
+    export_picture(models(), exported, what, arrays, layout, directions)
+    text = command_for(what, arrays, layout=layout, platform=POSIX, directions=directions)
+    files = [Path(w) for a, w in pairwise(shlex.split(text)) if a == "--direction"]
+    assert all(path.is_relative_to(home / "data" / "directions") for path in files)
+    used = sorted(what.edits.keys() & directions.keys())
+    assert sorted(load_direction(path).name for path in files) == used
+    made = run(text, tmp_path / "shell", monkeypatch)
+    assert made.read_bytes() == exported.read_bytes()
+    record = read_png_metadata(exported)
+    assert record is not None
+    assert sorted(record.directions) == used
+    again = run(
+        record.command.replace(" face.png --set", f" {exported} --set").replace(
+            "--latents face.png", f"--latents {exported}"
+        ),
+        tmp_path / "again",
+        monkeypatch,
+    )
+    assert again.read_bytes() == exported.read_bytes()
+    assert b"ada" not in exported.read_bytes()
+
+
+def test_a_picture_moves_by_the_sum_of_its_directions() -> None:
+    what = picture(edits={"mine": 2.0, "smiling": -0.5})
+    renderer = Renderer(models())
+    theirs = renderer.library.backend("faces").directions["smiling"]
+    base = renderer.latents(picture())["z"].astype(np.float64)
+    mine, shadow = own(), own("smiling", 2)
+    plain = {"mine": mine}
+    moved = base + 2.0 * 1.7 * mine.vector["z"] - 0.5 * theirs.scale * theirs.vector["z"]
+    np.testing.assert_allclose(renderer.latents(what, None, plain)["z"], moved, rtol=1e-5)
+    shadowed = base + 2.0 * 1.7 * mine.vector["z"] - 0.5 * 1.7 * shadow.vector["z"]
+    found = renderer.latents(what, None, {**plain, "smiling": shadow})["z"]
+    np.testing.assert_allclose(found, shadowed, rtol=1e-5, atol=1e-6)
+    # The model's own stays what it is.
+    assert renderer.library.backend("faces").directions["smiling"] is theirs
+    with pytest.raises(LatentLabError, match="no direction 'mine'"):
+        renderer.latents(what)
+
+
+def test_a_changed_direction_is_written_beside_the_old_one(home: Path) -> None:
+    what = picture(edits={"mine": 2.0})
+    texts = {
+        command_for(what, directions={"mine": own(seed=seed)}, platform=POSIX) for seed in (7, 8, 7)
+    }
+    assert len(texts) == 2
+    files = [shlex.split(text)[6] for text in texts]
+    assert len({load_direction(Path(path)).vector["z"].tobytes() for path in files}) == 2
+    odd = own("../../etc/passwd = x", 9)
+    text = command_for(picture(edits={odd.name: 1.0}), directions={odd.name: odd}, platform=POSIX)
+    assert Path(shlex.split(text)[6]).parent == home / "data" / "directions"

@@ -19,10 +19,11 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save, save_file
 
+from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
-from latentlab.core.pictures import stored_hashes
+from latentlab.core.pictures import parse_picture, stored_hashes
 from latentlab.services import png
 from latentlab.services.export import load_latents, save_latents, save_png
 from latentlab.services.png import compose_grid, encode_png, png_metadata, read_png_metadata
@@ -260,13 +261,13 @@ def _chunk(kind: bytes, body: bytes, checksum: int | None = None) -> bytes:
 
 def test_damaged_chunks_are_told_and_compressed_ones_left_alone() -> None:
     body = b"latentlab:picture\0" + _picture_text().encode()
-    good = png.SIGNATURE + _chunk(b"tEXt", body)
+    good = png.SIGNATURE + _chunk(b"tEXt", body) + _chunk(b"IEND", b"")
     record = read_png_metadata(good)
     assert record is not None
     assert record.picture.seeds == (1,)
     for bad in (
         png.SIGNATURE + _chunk(b"tEXt", body, checksum=5),
-        good[:-10],
+        good[:-22],
         png.SIGNATURE + _chunk(b"tEXt", body) * 2,
     ):
         with pytest.raises(LatentLabError, match="damaged"):
@@ -276,6 +277,103 @@ def test_damaged_chunks_are_told_and_compressed_ones_left_alone() -> None:
     packed = b"latentlab:picture\0\1\0\0\0" + zlib.compress(b" " * 10**6)
     assert read_png_metadata(png.SIGNATURE + _chunk(b"iTXt", packed)) is None
     assert read_png_metadata(png.SIGNATURE + struct.pack(">I4s", 2**32 - 1, b"junk")) is None
+
+
+def test_a_png_that_is_cut_off_restores_nothing() -> None:
+    picture = parse_picture(json.loads(_picture_text()), "this")
+    whole = encode_png(images()[0], png_metadata(picture, None, "latentlab"))
+    assert read_png_metadata(whole) is not None
+    start = whole.index(b"IDAT") + 4
+    for end in (len(whole) - 1, len(whole) - 12, (start + len(whole)) // 2, start, start - 8):
+        with pytest.raises(LatentLabError, match="truncated"):
+            read_png_metadata(whole[:end])
+
+
+# --- own directions
+
+
+def _direction(name: str = "mine", **changes: Any) -> Direction:
+    vector = np.zeros(8, np.float32)
+    vector[2], vector[5] = 0.6, -0.8
+    values = {"name": name, "space": "z", "vector": {"z": vector}, "scale": 1.25, "method": "pca"}
+    return Direction(**(values | changes))
+
+
+def _edited(**edits: float) -> Picture:
+    return Picture(model="m", space="z", seeds=(1,), edits=edits)
+
+
+def test_a_png_gives_its_directions_back_but_not_where_they_came_from() -> None:
+    told = {"auc": 0.75, "interval": (0.5, np.float32(0.875)), "data": "/home/ada/photos.zip"}
+    known = {
+        "mine": _direction(provenance=told, group="own", fingerprint="ab"),
+        "other": _direction("other", scale=0.5),
+    }
+    data = encode_png(
+        images()[0], png_metadata(_edited(mine=2.0, other=-1.0), None, "latentlab", known)
+    )
+    assert b"ada" not in data
+    record = read_png_metadata(data)
+    assert record is not None
+    assert list(record.directions) == ["mine", "other"]
+    for name, one in record.directions.items():
+        wanted = known[name]
+        assert np.array_equal(one.vector["z"], wanted.vector["z"])
+        assert (one.name, one.space, one.scale) == (name, "z", wanted.scale)
+        assert (one.method, one.group, one.fingerprint) == ("pca", wanted.group, wanted.fingerprint)
+    assert dict(record.directions["mine"].provenance) == {"auc": 0.75, "interval": [0.5, 0.875]}
+
+
+def test_directions_that_are_too_large_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png, "MAX_LATENTS_BYTES", 100)
+    texts = png_metadata(_edited(mine=2.0), None, "latentlab", {"mine": _direction()})
+    assert "latentlab:directions" not in texts
+    record = read_png_metadata(encode_png(images()[0], texts))
+    assert record is not None
+    assert record.directions == {}
+
+
+def _direction_rows(**changes: Any) -> str:
+    vector = {"dtype": "float32", "shape": [8], "data": ""}
+    vector["data"] = base64.b64encode(_direction().vector["z"].tobytes()).decode()
+    row = {"name": "mine", "space": "z", "scale": 1.0, "method": "pca", "vector": {"z": vector}}
+    return json.dumps([{**row, **changes}])
+
+
+def _part(**changes: Any) -> dict[str, Any]:
+    return {"z": {**json.loads(_direction_rows())[0]["vector"]["z"], **changes}}
+
+
+HOSTILE_DIRECTIONS = {
+    "no list": "3",
+    "twice": json.dumps(json.loads(_direction_rows()) * 2),
+    "unused": _direction_rows(name="nobody asked"),
+    "no vector": '[{"name": "mine"}]',
+    "extra field": _direction_rows(code="import os"),
+    "no scale": _direction_rows(scale=0),
+    "name too long": _direction_rows(name="x" * 300),
+    "long story": _direction_rows(provenance={"x": "y" * 2**19}),
+    "vector a list": _direction_rows(vector=[1, 2]),
+    "no parts": _direction_rows(vector={}),
+    "objects": _direction_rows(vector=_part(dtype="object")),
+    "shape": _direction_rows(vector=_part(shape=[9])),
+    "negative": _direction_rows(vector=_part(shape=[-1, 8])),
+    "no unit": _direction_rows(vector=_part(data=base64.b64encode(bytes(32)).decode())),
+    "nan": _direction_rows(vector=_part(data=base64.b64encode(b"\xff" * 32).decode())),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_DIRECTIONS)
+def test_hostile_directions_are_one_sentence(name: str) -> None:
+    texts = png_metadata(_edited(mine=1.0), None, "latentlab")
+    good = {**texts, "latentlab:directions": _direction_rows()}
+    record = read_png_metadata(encode_png(images()[0], good))
+    assert record is not None
+    assert list(record.directions) == ["mine"]
+    bad = {**texts, "latentlab:directions": HOSTILE_DIRECTIONS[name]}
+    with pytest.raises(LatentLabError) as caught:
+        read_png_metadata(encode_png(images()[0], bad))
+    assert "\n" not in caught.value.message
 
 
 # --- files

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents, content_hash
+from latentlab.core.modelfile import read_directions
 from latentlab.core.pictures import stored_hashes
 from latentlab.services.commands import Layout, export_picture
 from latentlab.services.export import save_latents
@@ -25,7 +27,9 @@ from latentlab.services.photo import (
     export_png_job,
     import_latents_job,
     open_model_job,
+    store_directions_job,
 )
+from latentlab.services.png import png_metadata, save_png
 from latentlab.services.renderer import Renderer
 from tests.services.models import library, write_vae
 
@@ -201,3 +205,62 @@ def test_latents_of_another_model_are_refused(context: Any, tmp_path: Path) -> N
     Image.fromarray(pixels()).save(tmp_path / "a.png")
     with pytest.raises(LatentLabError, match="not made by LatentLab"):
         finish(import_latents_job(context, path=tmp_path / "a.png", model="faces"))
+
+
+def own(**changes: Any) -> Direction:
+    vector = np.zeros(8, np.float32)
+    vector[3], vector[6] = 0.8, -0.6
+    values = {"name": "mine", "space": "z", "vector": {"z": vector}, "scale": 1.4, "method": "pca"}
+    return Direction(**(values | changes))
+
+
+def test_own_directions_go_with_exports_and_come_back(context: Any, tmp_path: Path) -> None:
+    what = Picture(model="faces", space="z", seeds=(4, 5), edits={"mine": 2.0, "smiling": 1.0})
+    known = {"mine": own()}
+    images, latents = context.renderer.exact(what, None, known)
+    path = finish(export_png_job(context, path=tmp_path / "a.png", picture=what, directions=known))
+    back = finish(import_latents_job(context, path=path, model="grey"))
+    assert back.picture.edits == what.edits
+    again = context.renderer.exact(back.picture, back.stored, back.directions)[0]
+    assert np.array_equal(again, images)
+    path = tmp_path / "a.npz"
+    finish(export_latents_job(context, path=path, picture=what, directions=known))
+    back = finish(import_latents_job(context, path=path, model="faces"))
+    assert np.array_equal(back.stored["z"], latents["z"])
+    assert back.directions == {}
+
+
+def test_directions_of_another_shape_do_not_come_with_a_png(context: Any, tmp_path: Path) -> None:
+    what = Picture(model="faces", space="z", seeds=(4,), edits={"mine": 2.0})
+    known = {"mine": own(vector={"z": np.eye(9, dtype=np.float32)[0]})}
+    texts = png_metadata(what, None, "latentlab", known)
+    save_png(tmp_path / "a.png", pixels(6, 6)[None], metadata=texts)
+    with pytest.raises(LatentLabError, match="fit it on this model"):
+        finish(import_latents_job(context, path=tmp_path / "a.png", model="faces"))
+
+
+def test_a_direction_is_put_into_the_models_file(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = context.library.resolve("faces").header.spec.fingerprint
+    path = finish(
+        store_directions_job(context, model="faces", directions={"mine": own(fingerprint=mark)})
+    )
+    assert set(read_directions(path)) == {"smiling", "eyeglasses", "mine"}
+    assert context.library.resolve("faces").header.spec.fingerprint == mark
+    what = Picture(model="faces", space="z", seeds=(4,), edits={"mine": 2.0})
+    moved = context.renderer.exact(what)[0]
+    assert np.array_equal(moved, context.renderer.exact(what, None, {"mine": own()})[0])
+    foreign = {"x": own(name="x", fingerprint="cd" * 32)}
+    with pytest.raises(LatentLabError, match="other weights"):
+        finish(store_directions_job(context, model="faces", directions=foreign))
+    monkeypatch.setattr("latentlab.services.library.BUNDLED_MODELS", ("faces",))
+    monkeypatch.setattr(
+        "latentlab.services.library.asset_path",
+        lambda *parts: tmp_path / "models" / "a.safetensors",
+    )
+    before = path.read_bytes()
+    fresh = types.SimpleNamespace(library=library(tmp_path / "models"))
+    with pytest.raises(LatentLabError, match="came with LatentLab"):
+        finish(store_directions_job(fresh, model="faces", directions={"mine": own()}))
+    assert path.read_bytes() == before
