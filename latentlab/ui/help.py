@@ -40,7 +40,11 @@ TOPICS: dict[str, tuple[str, str]] = {
         "Attributes",
         "Each slider moves the latent along one direction; its unit is one standard deviation "
         "of the data along that direction. The wheel moves by 0.1, Shift-wheel by 0.01. "
-        "Double-click the name to reset.",
+        "Double-click the name, or press Delete, to reset. S opens a strip with the slider's whole "
+        "range: click an image there to set the slider. Drag a row by its handle (Alt+Up, "
+        "Alt+Down), F2 names it, L locks it: others are then kept orthogonal to it, and random "
+        "values leave it alone. ⚠ marks a slider that moves something else by more than half of "
+        "its effect, or that was fitted on other weights. Right-click a row for everything else.",
     ),
     "effects": (
         "Effects",

@@ -9,6 +9,7 @@ from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QToolButton
 
 from latentlab.core.direction import Direction
+from latentlab.core.effects import EffectReport
 from latentlab.ui.panels.attributes import AttributesPanel
 from latentlab.ui.widgets.attribute_list import Heading
 from latentlab.ui.widgets.direction_text import describe_direction, known_side_effect
@@ -420,6 +421,22 @@ def test_a_slider_that_moves_something_else_is_marked(controller, panel):
     figures = {"target": 1.0, "side": 0.41, "side_attribute": "pointy_nose"}
     controller.replace_directions({name: made(1, provenance=figures)[0]}, "Refit")
     assert not panel.row(name).label.text().startswith("⚠")
+
+
+def test_a_measurement_counts_until_the_direction_changes(controller, panel, qtbot):
+    names, columns = ("zebra", "smiling"), ("zebra", "smiling", "pointy_nose")
+    mean = np.array([[1.0, 0.1, 0.1], [0.0, 2.0, 0.0]])
+    size = np.array([[1.0, 0.2, 0.3], [0.1, 2.0, 1.3]])
+    cosines, error = np.eye(2), np.full((2, 3), 0.01)
+    report = EffectReport(names, columns, mean, size, error, cosines, 2.0, 128, 0, "probe")
+    controller.take_effects(report, [controller.directions[name] for name in names])
+    assert panel.row("smiling").label.text().startswith("⚠")
+    assert "Smiling moves pointy nose by 0.65 of its own effect." in panel.row("smiling").facts.tip
+    assert not panel.row("zebra").label.text().startswith("⚠")
+    controller.replace_directions({"smiling": made(1)[0]}, "Refit")
+    assert not panel.row("smiling").label.text().startswith("⚠")
+    controller.undo()
+    assert panel.row("smiling").label.text().startswith("⚠")
 
 
 def test_what_anybody_wrote_into_a_file_is_no_trouble():

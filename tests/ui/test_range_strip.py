@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QDrag, QPalette
+from PySide6.QtGui import QDrag, QImage, QPalette
 from PySide6.QtWidgets import QApplication
 
 from latentlab.core.requests import Failure, PreviewRequest
 from latentlab.ui.widgets.image_mime import read_pictures
+from latentlab.ui.widgets.images import from_qimage
 from latentlab.ui.widgets.range_strip import BASE_CHANNEL, CHANNEL, RangeStrip
 from latentlab.ui.widgets.range_view import sigma_text, strip_values
 from tests.ui.stage import FormulaBridge, decode, make_controller, pixels
@@ -164,6 +167,15 @@ def test_an_image_is_dragged_away_as_its_picture(controller, strip, qtbot, monke
     found = read_pictures(dragged[0], controller.store).pictures
     assert found == (controller.row_picture(0).with_edit("smiling", strip.view.values[1]),)
     assert controller.document.canvas.edits == {}
+
+
+def test_the_tooltip_shows_the_image_larger(controller, strip):
+    strip.open("smiling")
+    tip = strip.view.tip(1)
+    code = tip.split("base64,")[1].split("'")[0]
+    image = QImage.fromData(base64.b64decode(code), "PNG")
+    assert np.array_equal(from_qimage(image), strip.view.image(1))
+    assert "width=192" in tip
 
 
 def test_a_failure_stands_where_the_images_would_be(controller, strip, qtbot):

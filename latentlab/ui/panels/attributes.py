@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from latentlab.core.direction import Direction
 from latentlab.ui.edits import readable, readable_under
+from latentlab.ui.effects_model import worst_side_effect
 from latentlab.ui.icons import icon
 from latentlab.ui.panels.attribute_menus import panel_menu, row_menu
 from latentlab.ui.widgets.attribute_list import AttributeList, RowGroup
@@ -143,9 +144,8 @@ class AttributesPanel(QWidget):
         rows.strip_asked.connect(self.toggle_range)
         rows.moved.connect(self._move)
         rows.folded_changed.connect(self._remember_fold)
-        if hasattr(controller, "effects_changed"):
-            controller.effects_changed.connect(self._rebuild)
-            controller.slider_selected.connect(self.show_slider)
+        controller.effects_changed.connect(self._rebuild)
+        controller.slider_selected.connect(self.show_slider)
 
     def changeEvent(self, event: QEvent) -> None:
         """Draw the icons again in other colours."""
@@ -171,11 +171,11 @@ class AttributesPanel(QWidget):
 
     def _rebuild(self, *_: object) -> None:
         """Show the directions of the current model."""
-        locked = frozenset(self.controller.locked)
-        groups = [
-            RowGroup(readable(heading), tuple(self._facts(one, heading, locked) for one in found))
-            for heading, found in grouped(self.controller.directions)
-        ]
+        locked, warnings = frozenset(self.controller.locked), self._warnings()
+        groups = []
+        for heading, found in grouped(self.controller.directions):
+            facts = (self._facts(d, heading, d.name in locked, warnings[d.name]) for d in found)
+            groups.append(RowGroup(readable(heading), tuple(facts)))
         self.list.set_groups(groups, self._foot())
         if self.range.name not in self.list.rows:
             self.range.open("")
@@ -205,7 +205,7 @@ class AttributesPanel(QWidget):
         self.list.reveal(name)
         self.row(name).slider.setFocus()
 
-    def _facts(self, direction: Direction, heading: str, locked: frozenset[str]) -> RowFacts:
+    def _facts(self, direction: Direction, heading: str, locked: bool, warning: str) -> RowFacts:
         """Return what a row shows."""
         controller, name = self.controller, direction.name
         mark = "" if controller.model is None else controller.model.spec.fingerprint
@@ -216,8 +216,8 @@ class AttributesPanel(QWidget):
             title,
             readable_under(name, heading) if own else title,
             bool(direction.fingerprint) and direction.fingerprint != mark,
-            name in locked,
-            self._warning(direction),
+            locked,
+            warning,
         )
 
     def _say_notices(self) -> None:
@@ -253,16 +253,20 @@ class AttributesPanel(QWidget):
         model = entry.id if entry is not None else self.controller.model.spec.id
         return f"latentlab direction {model} --help"
 
-    def _warning(self, direction: Direction) -> str:
-        """Return what a slider moves besides its attribute, if that is much of its effect.
+    def _warnings(self) -> dict[str, str]:
+        """Return what sliders move besides their attribute, if that is much of their effect.
 
-        What was measured counts for as long as it holds; otherwise what its maker measured.
+        What was measured counts for as long as it holds; otherwise what the maker measured.
         """
-        measured = getattr(self.controller, "side_effect_of", None)
-        found = measured(direction.name) if measured is not None else None
+        controller, known = self.controller, self.controller.directions
+        told = {n: known_side_effect(d, controller.title_of(n)) for n, d in known.items()}
+        found = controller.measured_effects
         if found is not None:
-            return found.sentence(self.controller.title_of) if found.warns else ""
-        return known_side_effect(direction, self.controller.title_of(direction.name))
+            for name in found.marks.keys() - set(found.changed(known)):
+                effect = worst_side_effect(found.report, name)
+                warns = effect is not None and effect.warns
+                told[name] = effect.sentence(controller.title_of) if warns else ""
+        return told
 
     # Between the rows and the document.
 

@@ -318,9 +318,10 @@ class AttributeList(QScrollArea):
         margins = self._column.contentsMargins()
         width = self.viewport().width() - margins.left() - margins.right()
         room = name_room(self.fontMetrics(), width)
-        longest = max(row.name_width() for row in self._rows.values())
-        wrapped = room < min(longest, _NARROWEST + 12)
-        name = min(max(longest, _NARROWEST), max(room, _NARROWEST), _WIDEST)
+        widths = sorted(min(row.name_width(), _WIDEST) for row in self._rows.values())
+        # A few long names are cut; where many would be, names stand above their sliders.
+        wrapped = room < widths[len(widths) * 3 // 4]
+        name = max(min(widths[-1], room), _NARROWEST)
         for row in self._rows.values():
             row.set_shape(wrapped, name)
 

@@ -31,7 +31,7 @@ def name_room(metrics: QFontMetrics, width: int) -> int:
     return width - others
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RowFacts:
     """What a row shows beside its value.
 
@@ -180,9 +180,10 @@ class AttributeRow(QWidget):
 
     def set_facts(self, facts: RowFacts) -> None:
         """Show other facts of the same direction."""
-        self.facts = facts
-        if self.built:
-            self._show_facts()
+        if facts != self.facts:
+            self.facts = facts
+            if self.built:
+                self._show_facts()
 
     def _show_facts(self) -> None:
         facts, tip = self.facts, self.facts.tip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QBuffer, QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
@@ -21,13 +21,14 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QSizePolicy, QToolTip, QWidget
 
 from latentlab.ui.widgets.colours import faint, surround
-from latentlab.ui.widgets.images import Images, as_qimage
+from latentlab.ui.widgets.images import Images, as_qimage, owned_qimage
 from latentlab.ui.widgets.sigma_slider import REACH
 
 COUNTS = (7, 9, 11)
 _COMFORTABLE = 60
 """With this many pixels for an image there may be more of them."""
 _AXIS = 14
+_TIP_SIDE = 192
 _SAME = 0.005
 _OWN_KEYS = (Qt.Key.Key_K, Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End)
 
@@ -250,10 +251,21 @@ class RangeView(QWidget):
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             place = self.place_at(QPointF(event.pos()))
             if place is not None:
-                text = f"{sigma_text(self._values[place])}: click to set the slider, drag away, K"
-                QToolTip.showText(event.globalPos(), f"{text} to keep", self)
+                QToolTip.showText(event.globalPos(), self.tip(place), self)
             return True
         return super().event(event)
+
+    def tip(self, place: int) -> str:
+        """Return what the tooltip of an image says, with the image itself, larger."""
+        text = f"{sigma_text(self._values[place])}: click to set the slider, drag it away, K keeps"
+        image = self.image(place)
+        if image is None:
+            return text
+        data = QBuffer()
+        owned_qimage(image).save(data, "PNG")
+        side = max(_TIP_SIDE // image.shape[1], 1) * image.shape[1]
+        code = bytes(data.data().toBase64().data()).decode()
+        return f"<p>{text}</p><img width={side} src='data:image/png;base64,{code}'>"
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Choose an image, take it or keep it."""

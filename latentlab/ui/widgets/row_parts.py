@@ -23,7 +23,8 @@ class RowName(QLabel):
         """Paint as much as fits."""
         painter = QPainter(self)
         room = self.contentsRect()
-        cut = Qt.TextElideMode.ElideRight
+        # In the middle: "Component 12" and "Component 13" differ at their ends.
+        cut = Qt.TextElideMode.ElideMiddle
         painter.setPen(self.palette().windowText().color())
         flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.drawText(room, flags, self.fontMetrics().elidedText(self.text(), cut, room.width()))
