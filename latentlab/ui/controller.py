@@ -23,6 +23,7 @@ from latentlab.ui import document_directions, edits
 from latentlab.ui.bridge import Bridge
 from latentlab.ui.controller_directions import DirectionActions
 from latentlab.ui.controller_edits import EditActions
+from latentlab.ui.controller_effects import EffectActions
 from latentlab.ui.controller_files import FileActions
 from latentlab.ui.controller_models import ModelActions
 from latentlab.ui.controller_tray import TrayActions
@@ -34,7 +35,7 @@ RANDOM_SEEDS = 1_000_000
 
 
 class Controller(
-    ModelActions, TrayActions, FileActions, DirectionActions, EditActions, QObject
+    ModelActions, TrayActions, FileActions, DirectionActions, EditActions, EffectActions, QObject
 ):
     """What the window shows and every change of it.
 
