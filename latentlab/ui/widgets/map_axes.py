@@ -44,10 +44,14 @@ def plain(value: float) -> str:
 
 
 def ticks_of(low: float, high: float, most: int) -> Ticks:
-    """Return the ticks of an axis from ``low`` to ``high``, ``most`` at the most."""
-    step = step_of(high - low, most)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    values = tuple(n * step for n in range(first, last + 1))
+    """Return the ticks of an axis: at most ``most``, but two at least."""
+    values: tuple[float, ...] = ()
+    step = high - low
+    while len(values) < 2:
+        step = step_of(high - low, most)
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        values = tuple(n * step for n in range(first, last + 1))
+        most += 1
     largest = max((abs(v) for v in values), default=0.0)
     offset = 0.0
     if largest > 2e4 * step:

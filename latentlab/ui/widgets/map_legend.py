@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QPen,
     QPixmap,
     QPolygonF,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -29,12 +30,15 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.ui.widgets.colours import faint
+from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.images import as_qimage
 from latentlab.ui.widgets.label_colours import ColourBar, LegendItems, LegendRow
 from latentlab.ui.widgets.map_axes import plain, ticks_of
 from latentlab.ui.widgets.marker_shapes import SHAPES, corners_of
 
 _SWATCH = 14
+_BESIDE = 48
+"""Room for the box and the marker before a name."""
 _ROWS = 12
 """More classes than this scroll."""
 _BAR_HEIGHT = 12.0
@@ -68,13 +72,29 @@ class ClassRow(QCheckBox):
     def __init__(self, row: LegendRow, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.row = row
-        name = row.name.replace("&", "&&")
-        self.setText(f"{name}  {row.count:,}")
+        self._cut(self.fontMetrics().horizontalAdvance(row.name))
         self.setIcon(QIcon(swatch(row)))
         self.setIconSize(QSize(_SWATCH, _SWATCH))
         self.setChecked(True)
         self.setAccessibleName(f"{row.name}, {row.count} points, {SHAPES[row.shape][0]}")
         self.setToolTip(f"{row.name}: {row.count:,} points. Alt-click shows it alone.")
+
+    def _cut(self, room: int) -> None:
+        """Write the name, cut to some pixels, and the number of points."""
+        cut = Qt.TextElideMode.ElideRight
+        name = self.fontMetrics().elidedText(self.row.name, cut, max(room, 24))
+        self.setText(f"{name.replace('&', '&&')}  {self.row.count:,}")
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for a few letters; the tooltip has the whole name."""
+        return QSize(110, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cut a long name, never the number."""
+        metrics = self.fontMetrics()
+        number = metrics.horizontalAdvance(f"  {self.row.count:,}")
+        self._cut(self.width() - number - _BESIDE)
+        super().resizeEvent(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Alt asks for this class alone."""
@@ -161,6 +181,7 @@ class MapLegend(QWidget):
         if items is not None and items.name:
             self._body = self._build(items)
             self._layout.addWidget(self._body)
+            self._body.show()
         self.updateGeometry()
 
     @property
@@ -221,13 +242,10 @@ class MapLegend(QWidget):
     def _head(self, items: LegendItems) -> QHBoxLayout:
         head = QHBoxLayout()
         unit = f" ({items.bar.unit})" if items.bar is not None and items.bar.unit else ""
-        name = QLabel(items.name + unit)
+        name = ElidedLabel(items.name + unit)
         font = name.font()
         font.setBold(True)
         name.setFont(font)
-        name.setTextFormat(Qt.TextFormat.PlainText)
-        name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        name.setToolTip(items.name)
         head.addWidget(name, 1)
         if len(items.rows) > 1:
             for text, tip, act in (

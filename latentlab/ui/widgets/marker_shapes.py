@@ -60,12 +60,27 @@ def _square(size: int) -> Float:
     return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (size / 2)
 
 
-def _coverage(polygon: Float, box: int) -> Float:
-    """Return how much of each pixel of a box ``(box, box)`` a polygon around its middle covers."""
+def _coverage(polygon: Float, box: int, inset: float = 0.0) -> Float:
+    """Return how much of each pixel of a box ``(box, box)`` a polygon around its middle covers.
+
+    With an inset, only what lies so far inside its edges counts.
+    """
     ticks = (np.arange(box * _FINE) + 0.5) / _FINE - box / 2
-    x, y = np.meshgrid(ticks, ticks)
-    inside = inside_polygon(x.ravel(), y.ravel(), polygon).reshape(box, _FINE, box, _FINE)
-    return inside.mean(axis=(1, 3))
+    x, y = (values.ravel() for values in np.meshgrid(ticks, ticks))
+    inside = inside_polygon(x, y, polygon)
+    if inset:
+        inside &= _edge_distance(x, y, polygon) >= inset
+    return inside.reshape(box, _FINE, box, _FINE).mean(axis=(1, 3))
+
+
+def _edge_distance(x: Float, y: Float, polygon: Float) -> Float:
+    """Return the distance of each place to the nearest edge."""
+    nearest = np.full(len(x), np.inf)
+    for (ax, ay), (bx, by) in zip(polygon.tolist(), np.roll(polygon, -1, axis=0).tolist()):
+        dx, dy = bx - ax, by - ay
+        along = np.clip(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0, 1)
+        nearest = np.minimum(nearest, np.hypot(x - ax - along * dx, y - ay - along * dy))
+    return nearest
 
 
 @lru_cache(maxsize=256)
@@ -89,9 +104,7 @@ def stamp(
     # Two pixels have no room for a shape.
     outer = _square(size) if size <= 2 else corners_of(shape, size)
     whole = _coverage(outer, box)
-    fill = whole
-    if outline:
-        fill = np.minimum(_coverage(corners_of(shape, max(size - 2 * outline, 1)), box), whole)
+    fill = _coverage(outer, box, outline) if outline else whole
     covered = np.stack([fill, whole - fill], axis=-1)
     steps = np.rint(covered * _LEVELS).astype(np.int64)
     down, right = np.nonzero(steps.sum(axis=-1))

@@ -122,6 +122,9 @@ class Canvas:
         if ink.width == 1:
             self.pixels.reshape(-1)[flat] = colours
             return
+        if ink.width == 2:
+            self._squares(flat, colours)
+            return
         for start in range(0, len(flat), _BLOCK):
             block = slice(start, start + _BLOCK)
             own = shapes[block] if ink.shaped and shapes is not None else None
@@ -140,6 +143,16 @@ class Canvas:
         flat = places[1]
         np.multiply(flat, stride, out=flat)
         return np.add(flat, places[0], out=flat)
+
+    def _squares(self, flat: NDArray[np.int64], colours: Pixels) -> None:
+        """Write squares of two by two pixels: many small points, so a corner at a time.
+
+        Where two overlap, the later one may miss a corner.
+        """
+        pixels, stride = self.pixels.reshape(-1), self.pixels.shape[1]
+        for step in (-stride - 1, 1, stride - 1, 1):
+            np.add(flat, step, out=flat)
+            pixels[flat] = colours
 
     def _stamp(
         self,

@@ -29,6 +29,7 @@ Int = NDArray[np.int64]
 _SORTED = 60_000
 """Up to so many points in sight are drawn in the shuffled order; more are single dots anyway."""
 _DIMMED = 0.78
+_DIM_SHADE = 0.85
 _PART = 32_768
 
 
@@ -263,6 +264,8 @@ class PointScene:
         ink = ink_of(fitting_width(width, count, ratio), ratio)
         if which == "chosen" and ink.width > 2:
             ink = replace(ink, outline=ratio, shade=0.0, tint=self._ink)
+        elif self._chosen is not None:
+            ink = replace(ink, shade=_DIM_SHADE)
         for part in _parts(places):
             x, y = self._device(view, ratio, index.x[part], index.y[part])
             canvas.draw(x, y, colours[part], ink, None if shapes is None else shapes[part])
@@ -292,7 +295,7 @@ class PointScene:
                 return None
             ink = ink_of(own, 1.0)
             fills = colours[places]
-            edges = mixed(fills, 0, 1 - ink.shade)
+            edges = mixed(fills, 0, 1 - (ink.shade if self._chosen is None else _DIM_SHADE))
             if which == "chosen":
                 edges = np.full(len(fills), self._ink, np.uint32)
             kinds = np.zeros(len(x), int) if shapes is None or not ink.shaped else shapes[places]
