@@ -112,11 +112,19 @@ class MainWindow(QMainWindow):
         self.tray.setProperty(TOPIC, "tray")
         self.layout_keeper.add_tray(self.tray)
         self.hosts: dict[str, PanelHost] = {}
+        # Before the panel hears of it: one that is not in front cannot take the focus.
+        self.controller.slider_selected.connect(lambda _: self._bring("attributes"))
         for plugin in plugins("latentlab.panels"):
             host = PanelHost(plugin, self.controller)
             self.hosts[plugin.row.id] = host
             self.layout_keeper.add(plugin.row.id, plugin.row.title, host, left=False)
         self.layout_keeper.reset()
+
+    def _bring(self, panel: str) -> None:
+        """Bring a panel to the front."""
+        dock = self.hosts[panel].parentWidget()
+        dock.show()
+        dock.raise_()
 
     def _build_menus(self) -> None:
         self.actions_table = ActionSet(self)

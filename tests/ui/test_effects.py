@@ -418,3 +418,21 @@ def test_another_model_has_its_own_report(controller, tmp_path, panel, qtbot):
     controller.open_model("waves")
     assert controller.effects is not None
     assert panel.matrices.isVisible()
+
+
+def test_a_name_in_the_window_brings_its_slider_to_the_front(window, qtbot):
+    controller = window.controller
+    controller.take_effects(make_report(), known_by_name(controller))
+    window.hosts["effects"].parentWidget().raise_()
+    panel = window.hosts["effects"].panel
+    qtbot.waitUntil(panel.matrices.effects.isVisible)
+    attributes = window.hosts["attributes"].panel
+    # Qt moves what is behind another tab out of the window.
+    qtbot.waitUntil(lambda: attributes.visibleRegion().isEmpty())
+    view = panel.matrices.effects
+    qtbot.waitUntil(lambda: view.viewport().height() > 100)
+    place = QPoint(8, view.cell_rect(1, 0).center().y())
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.waitUntil(lambda: not attributes.visibleRegion().isEmpty())
+    assert not attributes.row("smiling").slider.visibleRegion().isEmpty()
+    assert attributes.row("smiling").slider.hasFocus()

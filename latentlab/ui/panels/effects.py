@@ -61,7 +61,7 @@ class EffectsPanel(QWidget):
         self.warnings = QListWidget()
         self.untangle = UntangleView(controller)
         self.tabs = QTabWidget()
-        self.empty = EmptyState("", "", "&Measure", self._begin)
+        self.empty = EmptyState("", "", "Measu&re", self._begin)
         self.error = ErrorNote()
         self._lay_out()
         self._connect()
@@ -168,7 +168,7 @@ class EffectsPanel(QWidget):
     def _show_empty(self) -> None:
         self.status.hide()
         self._content.setCurrentWidget(self.empty)
-        controller, button = self._controller, "&Measure"
+        controller, button = self._controller, "Measu&re"
         if controller.model is None:
             title, text, button = "No model is open", "Choose a model in the library.", ""
         elif not controller.directions:

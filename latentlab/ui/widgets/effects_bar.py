@@ -104,7 +104,7 @@ class EffectsBar(QWidget):
         self.amount_box.setValue(AMOUNT[2])
         self.amount_box.setAccessibleName("Amount in standard deviations")
         self.amount_box.setToolTip("How far each slider is moved")
-        self.button = QPushButton("&Measure")
+        self.button = QPushButton("Measu&re")
         self.button.clicked.connect(self._pressed)
         layout = FlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -207,7 +207,7 @@ class EffectsBar(QWidget):
         self._follow()
 
     def _follow(self) -> None:
-        self.button.setText("&Cancel" if self._running else "&Measure")
+        self.button.setText("Cance&l" if self._running else "Measu&re")
         objection = self.objection
         self.button.setEnabled(self._running or not objection)
         self.button.setToolTip(

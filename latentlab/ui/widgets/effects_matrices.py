@@ -93,7 +93,7 @@ class EffectsMatrices(QWidget):
         self.effects, self.cosines = MatrixView(), MatrixView()
         self.which = Segments(
             "Matrix",
-            ("&Effects", "Cos&ines"),
+            ("Effe&cts", "Cos&ines"),
             ("What each slider changes, measured", "How alike the directions are"),
         )
         self.figure = Segments(

@@ -92,7 +92,7 @@ class UntangleView(QWidget):
         self.warned_button = QPushButton("With &warnings")
         self.warned_button.setToolTip("Choose the sliders whose side effect exceeds half of theirs")
         self.warned_button.clicked.connect(lambda: self._check(self._is_warned))
-        self.go = QPushButton("&Untangle")
+        self.go = QPushButton("Untan&gle")
         self.go.clicked.connect(lambda: self.untangle_asked.emit(self.chosen))
         buttons = FlowLayout()
         for button in (self.all_button, self.warned_button, self.go):
@@ -175,7 +175,7 @@ class UntangleView(QWidget):
             any(self._is_warned(i) and i.flags() & Qt.ItemFlag.ItemIsEnabled for i in items)
         )
         self.go.setEnabled(count > 0 and not self._reason)
-        self.go.setText(f"&Untangle {count}" if count else "&Untangle")
+        self.go.setText(f"Untan&gle {count}" if count else "Untan&gle")
         self.go.setToolTip(self._reason or "Look for sliders with smaller side effects")
 
     # The result.
@@ -189,7 +189,7 @@ class UntangleView(QWidget):
         self.accept = QPushButton("Use the &new sliders")
         self.accept.setToolTip("Replace the sliders; one step of the history")
         self.accept.clicked.connect(self.accept_asked)
-        self.discard = QPushButton("Dis&card")
+        self.discard = QPushButton("&Discard")
         self.discard.setToolTip("Keep the sliders as they are")
         self.discard.clicked.connect(self.discard_asked)
         inner = QWidget()
