@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from latentlab.catalog import BUNDLED_MODELS
 from latentlab.core.errors import LatentLabError
-from latentlab.core.latents import Array
-from latentlab.core.modelfile import ModelHeader, opened, read_header, read_model, read_preview
+from latentlab.core.latents import Array, content_hash
+from latentlab.core.modelfile import (
+    ModelHeader,
+    opened,
+    read_directions,
+    read_header,
+    read_model,
+    read_preview,
+)
 from latentlab.core.paths import asset_path, models_folder
 
 if TYPE_CHECKING:
@@ -43,6 +50,7 @@ class Entry:
         bundled: it came with the program.
         parameters: numbers in the network.
         portable: ``id`` names it in every program on this machine; otherwise commands use the path.
+        content: hash of the weights and of the directions beside them.
     """
 
     id: str
@@ -52,6 +60,7 @@ class Entry:
     bundled: bool = False
     parameters: int = 0
     portable: bool = True
+    content: str = ""
 
     @property
     def title(self) -> str:
@@ -109,35 +118,54 @@ def _read_entry(path: Path, bundled: bool, portable: bool) -> Entry:
     try:
         header = read_header(path)
         count = _count_parameters(path)
+        content = _content(path, header)
     except LatentLabError as error:
         return Entry(_clean(path.stem), path, None, error.message, bundled, 0, portable)
-    return Entry(_clean(header.spec.id), path, header, None, bundled, count, portable)
+    return Entry(_clean(header.spec.id), path, header, None, bundled, count, portable, content)
+
+
+def _content(path: Path, header: ModelHeader) -> str:
+    """Return a hash of what a model is and of what its sliders do."""
+    digest = hashlib.sha256(header.spec.fingerprint.encode())
+    for name, direction in sorted(read_directions(path).items()):
+        digest.update(f"|{name}|{direction.space}|{direction.scale!r}".encode())
+        for part, array in sorted(direction.vector.items()):
+            digest.update(f"|{part}|{content_hash(array)}".encode())
+    return digest.hexdigest()
+
+
+def _place(path: Path) -> str:
+    return hashlib.sha256(str(path).encode()).hexdigest()[:8]
 
 
 def _distinct(entries: Iterable[Entry]) -> list[Entry]:
     """Give every entry an id of its own.
 
-    The first usable file keeps an id; a later one with other weights gets ``id@<fingerprint>``; a
-    copy of the same weights is left out. Unusable files take what is left.
+    The first usable file keeps an id; a later one with other weights gets ``id@<fingerprint>``, one
+    with the same weights and other directions ``id@<place>``, which stays when a direction is put
+    into it; a copy is left out. Unusable files take what is left.
     """
     entries = list(entries)
-    taken: dict[str, str] = {}
+    taken: dict[str, Entry | None] = {}
+    copies: set[tuple[str, str]] = set()
     named: dict[Path, Entry] = {}
     for entry in entries:
-        if entry.header is None:
+        if entry.header is None or (entry.id, entry.content) in copies:
             continue
+        copies.add((entry.id, entry.content))
         mark = entry.header.spec.fingerprint
-        if taken.get(entry.id) == mark:
-            continue
-        name = f"{entry.id}@{mark[:8]}" if entry.id in taken else entry.id
-        if name not in taken:
-            taken[name] = mark
+        names = (entry.id, f"{entry.id}@{mark[:8]}", f"{entry.id}@{_place(entry.path)}")
+        first = taken.get(entry.id)
+        if first is not None and first.header and first.header.spec.fingerprint == mark:
+            names = (entry.id, names[2])
+        name = next((name for name in names if name not in taken), None)
+        if name is not None:
+            taken[name] = entry
             named[entry.path] = replace(entry, id=name)
     for entry in entries:
         if entry.header is None:
-            place = hashlib.sha256(str(entry.path).encode()).hexdigest()[:8]
-            name = f"{entry.id}@{place}" if entry.id in taken else entry.id
-            taken[name] = ""
+            name = f"{entry.id}@{_place(entry.path)}" if entry.id in taken else entry.id
+            taken[name] = None
             named[entry.path] = replace(entry, id=name)
     return [named[entry.path] for entry in entries if entry.path in named]
 
@@ -208,15 +236,15 @@ class ModelLibrary:
         """
         path = Path(path).absolute()
         header = read_header(path)
+        content = _content(path, header)
         if path.resolve() not in {row[0].resolve() for row in self._paths()}:
             self._files.append(path)
         entries = self.entries()
         for entry in entries:
             if entry.path.resolve() == path.resolve():
                 return entry
-        # A copy of weights that the library already has, by what its header says.
-        mark = header.spec.fingerprint
-        known = next(e for e in entries if e.header and e.header.spec.fingerprint == mark)
+        # A copy of a model that the library already has, by what its header says.
+        known = next(entry for entry in entries if entry.content == content)
         if not filecmp.cmp(path, known.path, shallow=False):
             # It may be damaged: then that is said, and no other file's images are shown for it.
             read_model(path)

@@ -4,12 +4,15 @@ import pickle
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from latentlab.core.errors import LatentLabError
+from latentlab.core.modelfile import read_directions
+from latentlab.evaluation.fit import store_directions
 from latentlab.services.library import ModelLibrary
 from tests.backends.factories import small_vae
 from tests.services.models import library, write_vae
@@ -92,6 +95,27 @@ def test_ids_that_come_twice_are_told_apart_in_a_fixed_way(folder: Path) -> None
     assert models.resolve("faces").path.name == "a.safetensors"
     assert models.backend(f"faces@{mark}").spec.fingerprint == second.spec.fingerprint
     assert len({e.id for e in entries}) == 3
+
+
+def test_the_same_weights_with_other_directions_are_another_model(folder: Path) -> None:
+    write_vae(folder / "a.safetensors", "faces")
+    for name in "bc":
+        (folder / f"{name}.safetensors").write_bytes((folder / "a.safetensors").read_bytes())
+    stored = read_directions(folder / "a.safetensors")
+    turned = replace(stored["smiling"], vector={"z": -stored["smiling"].vector["z"]})
+    store_directions(folder / "b.safetensors", {"smiling": turned})
+    models = library(folder)
+    ids = [entry.id for entry in models.entries()]
+    assert [entry.path.name for entry in models.entries()] == ["a.safetensors", "b.safetensors"]
+    assert ids[0] == "faces"
+    assert ids[1].startswith("faces@")
+    kept = models.backend(ids[1]).directions["smiling"]
+    assert np.array_equal(kept.vector["z"], turned.vector["z"])
+    assert models.add(folder / "c.safetensors").path.name == "a.safetensors"
+    # Putting another direction into a file does not change what pictures call it.
+    store_directions(folder / "b.safetensors", {"more": replace(turned, name="more")})
+    assert [entry.id for entry in models.entries()] == ids
+    assert set(models.backend(ids[1]).directions) == {"smiling", "eyeglasses", "more"}
 
 
 def test_an_unknown_id_lists_the_known_ones(folder: Path) -> None:
