@@ -5,13 +5,16 @@ Run once for each session version, when that version is current; its file is nev
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from latentlab.core.document import Document, History, Picture, TrayItem
+from latentlab.core.direction import Direction
+from latentlab.core.document import Arrangement, Document, History, Picture, TrayItem
 from latentlab.core.latents import Condition, Latents, content_hash
 from latentlab.core.session import SESSION_VERSION, Session, save_session
+from latentlab.core.store import ArrayStore
 
 FOLDER = Path(__file__).parents[1] / "data" / "sessions"
 
@@ -22,8 +25,49 @@ def arrays() -> tuple[Latents, np.ndarray]:
     return latents, photo
 
 
-def sample_session() -> Session:
-    """Every field of a document that version 1 knows, with a value of its own."""
+def direction() -> Direction:
+    vector = np.zeros((2, 4), np.float32)
+    vector[0, 1], vector[1, 3] = 0.6, -0.8
+    return Direction(
+        "my smile",
+        "z",
+        {"z": vector.reshape(8)},
+        1.25,
+        "logistic",
+        fingerprint="cd" * 32,
+        group="own",
+        provenance={"auc": 0.9, "interval": (0.85, np.float64(0.95)), "data": "cifar.zip"},
+    )
+
+
+def sample_session(version: int = SESSION_VERSION) -> Session:
+    """Every field of a document that a version knows, with a value of its own."""
+    session = _first_session()
+    if version == 1:
+        return session
+    store, history = ArrayStore(), session.history
+    records = (
+        store.put_direction(direction(), "portraits-vae"),
+        store.put_direction(replace(direction(), name="old", scale=0.5), "another"),
+    )
+    sliders = Arrangement(
+        order=("my smile", "smiling"),
+        titles={"my smile": "Grin ☺"},
+        locked=("smiling",),
+        removed=("age",),
+    )
+    before = history.document
+    changed = {"directions": records, "sliders": {"portraits-vae": sliders}}
+    history.push(before.model_copy(update=changed), "Fit my smile")
+    assert history.document.canvas is not None
+    edited = history.document.canvas.with_edit("my smile", 2.0)
+    history.push(history.document.model_copy(update={"canvas": edited}), "My smile +2.00")
+    history.undo()
+    arrays = {**session.arrays, **store.subset(history.array_hashes() - session.arrays.keys())}
+    return Session(history, arrays, session.view)
+
+
+def _first_session() -> Session:
     latents, photo = arrays()
     grid = Picture(model="portraits-vae", fingerprint="ab" * 32, space="z", seeds=(0, 1, 2**62))
     face = Picture(

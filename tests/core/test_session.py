@@ -19,8 +19,10 @@ from latentlab.core import autosave, session
 from latentlab.core.autosave import AutosaveFile, recoverable
 from latentlab.core.document import Document, History, Picture
 from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import content_hash
 from latentlab.core.session import Session, load_session, save_session
-from tests.core.make_session import FOLDER, sample_session
+from latentlab.core.store import ArrayStore
+from tests.core.make_session import FOLDER, direction, sample_session
 
 
 def same(first: Session, second: Session) -> None:
@@ -72,15 +74,120 @@ def test_a_session_comes_back_as_it_was(saved: Path) -> None:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("v*/*.latentlab")), ids=lambda p: p.parent.name)
 def test_files_of_every_version_open(path: Path) -> None:
     loaded = load_session(path)
-    same(loaded, sample_session())
+    same(loaded, sample_session(int(path.parent.name.removeprefix("v"))))
     picture = loaded.history.document.tray[0].picture
     assert picture.edits == {"smiling": 1.5, "eyeglasses": -0.25}
     assert picture.options["exact"] is True
     assert loaded.arrays[picture.stored["z"]].sum() == pytest.approx(0, abs=1e-6)
 
 
-def test_a_file_of_the_first_version_is_kept() -> None:
-    assert (FOLDER / "v1" / "sample.latentlab").is_file()
+def test_a_file_of_every_version_is_kept() -> None:
+    for version in range(1, session.SESSION_VERSION + 1):
+        path = FOLDER / f"v{version}" / "sample.latentlab"
+        with zipfile.ZipFile(path) as archive:
+            assert json.loads(archive.read("session.json"))["version"] == version
+
+
+def test_own_directions_come_back_with_their_numbers(saved: Path) -> None:
+    loaded = load_session(saved)
+    store = ArrayStore()
+    for array in loaded.arrays.values():
+        store.put(array)
+    record = loaded.history.document.directions[0]
+    found, wanted = store.direction(record), direction()
+    assert (record.model, record.name) == ("portraits-vae", "my smile")
+    assert np.array_equal(found.vector["z"], wanted.vector["z"])
+    for name in ("space", "scale", "method", "fingerprint", "group"):
+        assert getattr(found, name) == getattr(wanted, name)
+    assert found.provenance == {"auc": 0.9, "interval": [0.85, 0.95], "data": "cifar.zip"}
+    sliders = loaded.history.document.sliders["portraits-vae"]
+    assert sliders.titles == {"my smile": "Grin ☺"}
+    # Undone steps have them too, and share them.
+    entries = loaded.history.entries
+    assert entries[-1].document.canvas.edits["my smile"] == 2.0
+    assert entries[-1].document.directions[0] is entries[-2].document.directions[0]
+    assert entries[0].document.directions == ()
+
+
+def _set(**changes: Any) -> Callable[[dict], None]:
+    return lambda content: content.update(changes)
+
+
+def _direction(**changes: Any) -> Callable[[dict], None]:
+    return lambda content: content["directions"][0].update(changes)
+
+
+def _sliders(**changes: Any) -> Callable[[dict], None]:
+    return lambda content: content["arrangements"][0].update(changes)
+
+
+BAD_DIRECTIONS: dict[str, Callable[[dict], None]] = {
+    "none": lambda c: c.pop("directions"),
+    "no arrangements": lambda c: c.pop("arrangements"),
+    "a number": _set(directions=3),
+    "too many": lambda c: c.update(directions=c["directions"] * 6000),
+    "unknown field": _direction(code="import os"),
+    "no name": _direction(name=""),
+    "long name": _direction(name="x" * 201),
+    "long group": _direction(group="x" * 20_000),
+    "long story": _direction(provenance={"text": "x" * 2**19}),
+    "scale of nothing": _direction(scale=0.0),
+    "scale negative": _direction(scale=-1.0),
+    "no vector": _direction(vector={}),
+    "vector a path": _direction(vector={"z": "../../etc/passwd"}),
+    "vector missing": _direction(vector={"z": "ab" * 32}),
+    "row too high": lambda c: c["entries"][-1].update(directions=[9]),
+    "row true": lambda c: c["entries"][-1].update(directions=[True]),
+    "row a list": lambda c: c["entries"][-1].update(directions=[[0]]),
+    "twice": lambda c: c["entries"][-1].update(directions=[0, 0]),
+    "no directions": lambda c: c["entries"][-1].pop("directions"),
+    "no sliders": lambda c: c["entries"][-1].pop("sliders"),
+    "sliders a list": lambda c: c["entries"][-1].update(sliders=[0]),
+    "sliders too high": lambda c: c["entries"][-1].update(sliders={"m": 9}),
+    "order a number": _sliders(order=5),
+    "order huge": _sliders(order=["x"] * 20_000),
+    "title huge": _sliders(titles={"smiling": "x" * 20_000}),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DIRECTIONS)
+def test_wrong_directions_are_one_sentence(name: str, saved: Path) -> None:
+    content, arrays = contents(saved)
+    BAD_DIRECTIONS[name](content)
+    rewrite(saved, content, arrays)
+    with pytest.raises(LatentLabError) as caught:
+        load_session(saved)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        np.ones(8, np.float32),
+        np.zeros(8, np.float32),
+        np.full(8, np.nan, np.float32),
+        np.array([np.inf] + [0] * 7, np.float32),
+        np.array([1, 0, 0], np.uint8),
+        np.array(1, np.float32),
+    ],
+    ids=["not unit", "zero", "nan", "infinite", "bytes", "no axis"],
+)
+def test_vectors_that_are_none_are_one_sentence(vector: np.ndarray, saved: Path) -> None:
+    content, arrays = contents(saved)
+    key = content_hash(vector)
+    content["directions"][0]["vector"] = {"z": key}
+    rewrite(saved, content, {**arrays, key: vector})
+    with pytest.raises(LatentLabError, match="my smile"):
+        load_session(saved)
+
+
+@pytest.mark.parametrize("entries", [3, [3], [{}], [[]], None])
+def test_an_old_file_that_cannot_be_migrated_is_one_sentence(entries: Any, tmp_path: Path) -> None:
+    content, arrays = contents(FOLDER / "v1" / "sample.latentlab")
+    path = tmp_path / "old.latentlab"
+    rewrite(path, {**content, "entries": entries}, arrays)
+    with pytest.raises(LatentLabError, match="choose another"):
+        load_session(path)
 
 
 def test_only_arrays_that_the_history_needs_are_written(tmp_path: Path) -> None:
@@ -163,10 +270,6 @@ def test_a_file_that_is_no_session_is_one_sentence(
         load_session(saved)
     assert "\n" not in caught.value.message
     assert not Path("executed").exists()
-
-
-def _set(**changes: Any) -> Callable[[dict], None]:
-    return lambda content: content.update(changes)
 
 
 def _picture(**changes: Any) -> Callable[[dict], None]:
