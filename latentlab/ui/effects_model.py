@@ -16,6 +16,7 @@ from latentlab.ui.edits import readable
 from latentlab.ui.widgets.labelled_matrix import LabelledMatrix, nice_limit, short_number
 
 PROBE = "probe"
+_NBSP = "\N{NO-BREAK SPACE}"
 Titler = Callable[[str], str]
 
 
@@ -122,7 +123,7 @@ def worst_side_effect(report: EffectReport, direction: str) -> SideEffect | None
 
 def sigmas(amount: float) -> str:
     """Return slider units as ``+2 σ``."""
-    return f"{amount:+g} σ".replace("-", "−")
+    return f"{amount:+g}{_NBSP}σ".replace("-", "−")
 
 
 def effect_sentence(report: EffectReport, row: int, column: int, titler: Titler) -> str:
@@ -130,11 +131,11 @@ def effect_sentence(report: EffectReport, row: int, column: int, titler: Titler)
     name, other = titler(report.directions[row]), readable(report.columns[column]).lower()
     own = report.target_of(report.directions[row]) == report.columns[column]
     mean, size = float(report.mean[row, column]), float(report.size[row, column])
+    spread = short_number(float(report.error[row, column]))
     said = (
         f"{name} at {sigmas(report.amount)} "
         f"{'changes its own attribute' if own else f'makes {other} change'} by "
-        f"{short_number(mean)} ± {short_number(float(report.error[row, column]))} standard "
-        "deviations"
+        f"{short_number(mean)}{_NBSP}±{_NBSP}{spread} standard deviations"
     )
     if size > 2 * abs(mean) and size >= 0.1:
         said += f" on average, but by {short_number(size)} in size: up in some images, down in "
@@ -236,13 +237,11 @@ def report_sentence(report: EffectReport) -> str:
         f"{report.reader[:1].upper()}{report.reader[1:]} read {report.samples} samples, each "
         f"moved by {sigmas(report.amount)}."
     )
-    known = [v for c in report.columns if (v := report.reliability.get(c)) is not None]
+    known = {c: v for c in report.columns if (v := report.reliability.get(c)) is not None}
     if known:
-        worst = min(report.reliability, key=lambda name: report.reliability[name])
-        said += (
-            f" Reliability {min(known):.2f} to {max(known):.2f} of 1, least for "
-            f"{readable(worst).lower()}."
-        )
+        worst = min(known, key=lambda name: known[name])
+        said += f" Reliability {known[worst]:.2f} to {max(known.values()):.2f}"
+        said += f", least for {readable(worst).lower()}." if known[worst] < 0.95 else "."
     return said
 
 

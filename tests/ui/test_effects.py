@@ -141,7 +141,7 @@ def test_enter_on_a_cell_puts_that_edit_on_the_canvas(panel, controller, qtbot):
     view.setFocus()
     steps = len(controller.history.entries)
     qtbot.keyClick(view, Qt.Key.Key_Down)
-    assert "Smiling at +2 σ" in panel.matrices.sentence.text()
+    assert "Smiling at +2\N{NO-BREAK SPACE}σ" in panel.matrices.sentence.text()
     qtbot.keyClick(view, Qt.Key.Key_Return)
     assert controller.document.canvas.edits == {"smiling": 2.0}
     assert len(controller.history.entries) == steps + 1
@@ -315,7 +315,7 @@ def test_what_did_not_improve_says_so(panel, controller, qtbot):
 def test_the_same_faces_before_and_after(panel, controller, bridge, qtbot):
     found = start_untangling(panel, controller, qtbot)
     strip = panel.untangle.strip
-    assert "Smiling at +2 σ" in strip.accessibleName()
+    assert "Smiling at +2\N{NO-BREAK SPACE}σ" in strip.accessibleName()
     base = bridge.latents_of(strip.picture(0, 0).model_copy(update={"seeds": tuple(range(6))}))
     plain = Latents("z", {"z": base})
     for row, direction in (
