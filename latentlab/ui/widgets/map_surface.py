@@ -53,7 +53,8 @@ class MapSurface(QWidget):
         self._stale = True
         self._picture: Any = None
         self._ratio = 0.0
-        self._view = fitted(None, *self._plot())
+        self._extent: Rect | None = None
+        self._view = self._home()
         self._take_palette()
 
     # Geometry.
@@ -113,13 +114,19 @@ class MapSurface(QWidget):
     def fit_view(self) -> None:
         """Show all points that are shown."""
         self._anchor = "fit"
-        self._move(fitted(self._scene.extent(), *self._plot()))
+        self._extent = self._scene.extent()
+        self._move(self._home())
+
+    def _home(self) -> MapView:
+        """Return the view of what was there when all was shown last."""
+        return fitted(self._extent, *self._plot())
 
     def zoom(self, factor: float, place: QPointF | None = None) -> None:
         """Enlarge around a place of this widget, or the middle of the plot."""
         at = self.plot_rect().center() if place is None else place
         view = self._view.zoomed(factor, at.x(), at.y())
-        if view.allowed(fitted(self._scene.extent(), *self._plot())):
+        beyond = view.too_fine() if factor > 1 else view.too_wide(self._home())
+        if not beyond:
             self._anchor = "free"
             self._move(view)
 
@@ -214,7 +221,7 @@ class MapSurface(QWidget):
 
     def _place(self) -> None:
         if self._anchor == "fit":
-            self._move(fitted(self._scene.extent(), *self._plot()))
+            self._move(self._home())
         elif self._anchor == "rect":
             self._move(self._view.placed(*self._plot()))
         else:
@@ -244,7 +251,8 @@ class MapSurface(QWidget):
 
         Args:
             painter: of a device whose unit is a logical pixel of this widget.
-            points: paints the points instead of their raster.
+            points: paints the points instead of their raster; what a hand is doing is left out
+                then.
         """
         view, palette = self._view, self.palette()
         painter.setFont(self.caption_font())
@@ -263,6 +271,8 @@ class MapSurface(QWidget):
         if self._points_on:
             (points or self._paint_own)(painter)
         self._paint_above(painter)
+        if points is None:
+            self._paint_hands(painter)
         painter.restore()
         map_painter.paint_axes(painter, view, ticks, self._labels, palette)
 
@@ -276,6 +286,9 @@ class MapSurface(QWidget):
             self._stale, self._ratio = False, ratio
         size = self._picture.size()
         painter.drawImage(self.plot_rect(), self._picture, QRectF(QPoint(0, 0), size.toSizeF()))
+
+    def _paint_hands(self, painter: QPainter) -> None:
+        """Paint what a hand is doing."""
 
     def _paint_above(self, painter: QPainter) -> None:
         """Paint what lies over the points."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -101,14 +100,15 @@ class MapView:
             y1=y + (self.y1 - y) / factor,
         )
 
-    def allowed(self, home: MapView) -> bool:
-        """Whether the view is neither finer than the numbers nor far wider than all data."""
-        if not all(map(math.isfinite, self.rect)):
-            return False
+    def too_fine(self) -> bool:
+        """Whether neighbouring numbers would be pixels apart."""
         largest = max(map(abs, self.rect))
-        spans = (self.x1 - self.x0, self.y1 - self.y0)
-        most = (home.x1 - home.x0, home.y1 - home.y0)
-        return min(spans) > 1e-11 * largest and all(s <= 1e3 * m for s, m in zip(spans, most))
+        return min(self.x1 - self.x0, self.y1 - self.y0) <= 1e-11 * largest
+
+    def too_wide(self, home: MapView) -> bool:
+        """Whether the view is far wider than that of all data."""
+        wide = self.x1 - self.x0 > 1e3 * (home.x1 - home.x0)
+        return wide or self.y1 - self.y0 > 1e3 * (home.y1 - home.y0)
 
 
 def fitted(extent: Rect | None, left: float, top: float, width: float, height: float) -> MapView:

@@ -85,6 +85,7 @@ class PointMap(MapSurface):
         self.setAccessibleDescription(f"{self.count:,} points")
         self._set_hover(None)
         if keep_view:
+            self._extent = self._scene.extent()
             self._redraw()
         else:
             self.fit_view()
@@ -256,14 +257,13 @@ class PointMap(MapSurface):
         """Return the shown points, rising, and their coordinates ``(k, 2)``."""
         return self._scene.coordinates()
 
-    def _paint_above(self, painter: QPainter) -> None:
-        """Paint the ring, the outline being drawn and the keyboard's cursor, too."""
+    def _paint_hands(self, painter: QPainter) -> None:
+        """Paint the ring, the outline being drawn and the keyboard's cursor."""
         view, palette = self._view, self.palette()
         if self._hover is not None:
             radius = self._scene.width(view) / 2 + 4
             x, y = view.pixels(*self._hover_place)
             map_painter.paint_ring(painter, x, y, radius, palette)
-        super()._paint_above(painter)
         map_painter.paint_outline(painter, self._gestures.outline(), palette)
         if self._gestures.cursor is not None:
             map_painter.paint_cursor(painter, view, self._gestures.cursor, palette)
