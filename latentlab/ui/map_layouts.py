@@ -22,7 +22,7 @@ NEIGHBOUR_METHODS = (TSNE, UMAP, PACMAP)
 """Layouts that a job makes; their empty space has no latent."""
 
 TITLES = {
-    NATIVE: "Its own two numbers",
+    NATIVE: "Native axes",
     PCA: "PCA",
     TSNE: "t-SNE",
     UMAP: "UMAP",
@@ -87,7 +87,7 @@ def middle_of(points: PointSet) -> Latents:
     return Latents(
         points.space,
         {
-            name: np.asarray(array, np.float64).mean(axis=0, keepdims=True).astype(np.float32)
+            name: array.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
             for name, array in points.parts.items()
         },
     )

@@ -18,12 +18,15 @@ from latentlab.core.points import PRIOR, PointSet
 from latentlab.core.requests import Failure
 from latentlab.core.spec import LatentSpace
 from latentlab.ui import map_layouts
+from latentlab.ui.map_background import Background
 from latentlab.ui.map_jobs import NewestJobs
 from latentlab.ui.map_layouts import LayoutChoice, Placed
 from latentlab.ui.map_pictures import latents_picture
 from latentlab.ui.map_three import ThreePictures
 
 PRIOR_COUNT = 2000
+MUCH_TO_READ = 32 * 2**20
+"""A points file of more bytes is read in a thread."""
 NEIGHBOURS = 50
 Points = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -70,6 +73,7 @@ class MapModel(QObject):
         self._legend: Mask | None = None
         self._opened: dict[tuple[str, str], Path] = {}
         self.jobs = NewestJobs(controller, self)
+        self.background = Background(self)
         self.jobs.ended.connect(self._job_ended)
         self.three = ThreePictures(controller, self)
         self.three.found.connect(self._three_found)
@@ -102,6 +106,7 @@ class MapModel(QObject):
     def follow_model(self, *_: object) -> None:
         """Show the map of the current model: the one that was open, the bundled one, or none."""
         self.jobs.stop()
+        self.background.stop()
         self.three.clear()
         self._take(None, None)
         if self._controller.model is not None:
@@ -117,17 +122,25 @@ class MapModel(QObject):
 
     def open(self, path: Path | str) -> None:
         """Show the points of a file; a failure stands where the map would be."""
-        from latentlab.core.pointfile import read_points
+        from latentlab.core import pointfile
 
-        try:
-            points = read_points(Path(path))
+        path = Path(path)
+
+        def read() -> PointSet:
+            points = pointfile.read_points(path)
             self._check(points)
-        except LatentLabError as error:
+            return points
+
+        def take(points: PointSet) -> None:
+            self._opened[self._mark()] = path
+            self._take(points, path)
+
+        def failed(failure: Failure) -> None:
             self._take(None, None)
-            self.failed.emit(Failure(error.message, error.details))
-            return
-        self._opened[self._mark()] = Path(path)
-        self._take(points, Path(path))
+            self.failed.emit(failure)
+
+        much = path.is_file() and path.stat().st_size > MUCH_TO_READ
+        self.background.run(read, take, failed, much=much, title="Reading the map")
 
     def _check(self, points: PointSet) -> None:
         model = self._controller.model
@@ -201,19 +214,24 @@ class MapModel(QObject):
         if choice.method == map_layouts.THREE:
             self._choose_three()
             return
-        try:
-            placed = map_layouts.place_at_once(choice, points, space, self._controller.directions)
-        except LatentLabError as error:
-            self._layout_failed(Failure(error.message, error.details))
-            return
-        if placed is not None:
-            known = self._controller.directions
-            self._axes = (known.get(choice.x), known.get(choice.y))
-            self._place(placed)
-            return
-        if self.placed is None and choice.method != map_layouts.PCA:
-            self._place_meanwhile(points)
-        self._ask_layout(choice, points)
+        known = dict(self._controller.directions)
+
+        def take(placed: Placed | None) -> None:
+            if placed is not None:
+                self._axes = (known.get(choice.x), known.get(choice.y))
+                self._place(placed)
+                return
+            if self.placed is None and choice.method != map_layouts.PCA:
+                self._place_meanwhile(points)
+            self._ask_layout(choice, points)
+
+        self.background.run(
+            lambda: map_layouts.place_at_once(choice, points, space, known),
+            take,
+            self._layout_failed,
+            much=not map_layouts.is_quick(points),
+            title=f"Placing {len(points):,} points",
+        )
 
     def picture_of(self, latents: Latents) -> Picture | None:
         """Return the picture of latents of the map's space, as the canvas is conditioned."""
@@ -258,14 +276,18 @@ class MapModel(QObject):
         self.layout_changed.emit(glide)
 
     def _three_found(self, plane: Plane) -> None:
-        if self.choice is None or self.choice.method != map_layouts.THREE or self.points is None:
+        choice, points = self.choice, self.points
+        if choice is None or choice.method != map_layouts.THREE or points is None:
             return
-        try:
-            if plane.space != self.points.space:
+
+        def place() -> Placed:
+            if plane.space != points.space:
                 raise LatentLabError("The three pictures lie in another space than this map.")
-            self._place(map_layouts.in_plane(self.choice, self.points, plane))
-        except LatentLabError as error:
-            self._layout_failed(Failure(error.message, error.details))
+            return map_layouts.in_plane(choice, points, plane)
+
+        much = not map_layouts.is_quick(points)
+        title = f"Placing {len(points):,} points"
+        self.background.run(place, self._place, self._layout_failed, much=much, title=title)
 
     def _layout_failed(self, failure: Failure) -> None:
         """Say why, and go back to the layout that is shown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from latentlab.core.plane import Plane
 from latentlab.core.points import PointSet
 from latentlab.core.store import ArrayStore
 from latentlab.ui.edits import readable
+from latentlab.ui.map_layouts import Placed
 
 MOST_LABELS = 5
 
@@ -115,16 +116,37 @@ def point_lines(points: PointSet, point: int, first: str | None) -> list[str]:
     return [lines[0][:1].upper() + lines[0][1:], *lines[1:]]
 
 
+def place_lines(placed: Placed, target: Target) -> list[str]:
+    """Return what a card says of a place between the points: its two numbers."""
+    lines = []
+    for label, value in ((placed.x_label, target.x), (placed.y_label, target.y)):
+        # The axis itself tells the unit and the share of the variance.
+        number = f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+        lines.append(f"{label.partition(' (')[0]} {number}")
+    return lines
+
+
 def table_rows(
-    points: PointSet, chosen: Iterable[int], coordinates: np.ndarray
+    points: PointSet,
+    chosen: Iterable[int],
+    coordinates: np.ndarray,
+    names: Sequence[str] | None = None,
 ) -> tuple[list[str], list[list[str]]]:
-    """Return heading and rows that export some points: where they come from, place, labels."""
+    """Return heading and rows that export some points: where they come from, place, labels.
+
+    Args:
+        points: of the map.
+        chosen: which ones, in this order.
+        coordinates: ``(N, 2)``.
+        names: what the images are called, if that is known.
+    """
     first = "seed" if points.is_prior else "row"
-    heading = ["point", first, "source", "split", "x", "y", *points.labels]
+    heading = ["point", first, "name", "source", "split", "x", "y", *points.labels]
     rows = []
     for point in chosen:
         x, y = coordinates[point]
-        row = [str(point), str(int(points.rows[point])), points.source, points.split or ""]
+        name = "" if names is None else names[point]
+        row = [str(point), str(int(points.rows[point])), name, points.source, points.split or ""]
         row += [f"{x:.6g}", f"{y:.6g}"]
         row += [label_text(column, point) for column in points.labels.values()]
         rows.append(row)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
@@ -19,16 +20,16 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.requests import Failure
+from latentlab.ui.edits import readable
 from latentlab.ui.map_layouts import THREE, TITLES
 from latentlab.ui.map_model import MapModel
-from latentlab.ui.map_pictures import Target, point_lines
 from latentlab.ui.map_pointer import MapPointer
-from latentlab.ui.widgets.hover_card import HoverCard
 from latentlab.ui.widgets.image_mime import dropped_files
 from latentlab.ui.widgets.label_colours import colours_of
 from latentlab.ui.widgets.map_empty import MapEmpty
 from latentlab.ui.widgets.map_files import MapFiles
 from latentlab.ui.widgets.map_glide import Glide
+from latentlab.ui.widgets.map_hand import MapHand
 from latentlab.ui.widgets.map_legend import MapLegend
 from latentlab.ui.widgets.map_menu import point_menu
 from latentlab.ui.widgets.map_note import MapNote
@@ -40,6 +41,7 @@ from latentlab.ui.widgets.plane_tiles import PlaneTiles
 from latentlab.ui.widgets.point_map import PointMap
 from latentlab.ui.widgets.selection_strip import SelectionStrip
 
+_HIGH, _ANY = 600, 16_777_215
 _WIDE = 640
 """From this width on the legend stands beside the map."""
 _NO_PLANE = "Only a plane has a latent everywhere: choose PCA, two directions or three pictures."
@@ -62,7 +64,6 @@ class ManifoldPanel(QWidget):
         self.tiles = PlaneTiles(controller, self.model.picture_of, parent=self)
         self.map = PointMap()
         self.legend = MapLegend()
-        self.card = HoverCard(self.map)
         self.bar = MapSourceBar(controller, self.model)
         self.files = MapFiles(controller, self.model, self.map, self)
         self.tools = MapTools(self.files.menu(self))
@@ -70,12 +71,10 @@ class ManifoldPanel(QWidget):
         self.strip = SelectionStrip(controller, self.pointer)
         self.strip.hide()
         self._glide = Glide(self.map, self)
-        self._hovered: int | None = None
-        self._place: tuple[float, float] | None = None
-        self._pressed = False
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._look)
+        self._colours: tuple[Any, Any] = ((), ())
+        shows_points = self.tools.layers["points"].isChecked
+        self.hand = MapHand(self.map, self.model, self.pointer, shows_points, self)
+        self.card = self.hand.card
         self._build()
         self._connect()
         self.model.follow_model()
@@ -116,17 +115,10 @@ class ManifoldPanel(QWidget):
         model.neighbours_found.connect(self._show_neighbours)
         model.failed.connect(self._show_failure)
         model.jobs.changed.connect(self._say)
+        model.background.changed.connect(self._say)
         self.legend.shown_changed.connect(model.show_classes)
-        point_map.hovered.connect(self._hover)
-        point_map.pointer_moved.connect(self._move)
-        point_map.clicked.connect(self._click)
-        point_map.double_clicked.connect(lambda point: self._keep(point))
-        point_map.steered.connect(self._steer)
         point_map.selection_changed.connect(model.select)
         point_map.menu_asked.connect(self._open_menu)
-        point_map.installEventFilter(self)
-        self.pointer.decoded.connect(self.card.show_image)
-        self.pointer.decode_failed.connect(lambda failure: self.card.show_failure(failure.message))
         self.pointer.marker_changed.connect(point_map.set_marker)
         self.tiles.changed.connect(point_map.update)
         self.tiles.failed.connect(self.note.show_failure)
@@ -145,13 +137,14 @@ class ManifoldPanel(QWidget):
         strip.group_asked.connect(self._use_as_group)
         strip.closed.connect(self._close_strip)
         strip.menu_asked.connect(self._open_menu)
+        strip.filled.connect(self._arrange)
 
     # What the model says.
 
     def _show_points(self) -> None:
         self._glide.stop()
-        self.card.forget()
-        self.strip.hide()
+        self.hand.leave()
+        self.strip.show_points(None, self.model.selection)
         self.tiles.set_plane(None)
         self._stack.setCurrentWidget(self.empty if self.model.points is None else self._page)
         self._say()
@@ -162,8 +155,7 @@ class ManifoldPanel(QWidget):
             self._stack.setCurrentWidget(self._page)
             animated = glide and self._controller.settings.animation
             self._glide.go(placed.coordinates, animated)
-            if self.map.count == len(placed.coordinates):
-                self._show_colours()
+            self._paint_colours()
             self.map.set_axis_labels(placed.x_label, placed.y_label)
         plane = self.model.plane
         self.tools.set_plane(plane is not None, _NO_PLANE)
@@ -173,12 +165,19 @@ class ManifoldPanel(QWidget):
     def _show_colours(self) -> None:
         points = self.model.points
         count = 0 if points is None else len(points)
-        rgb, items = colours_of(self.model.column, count)
+        column = self.model.column
+        if column is not None:
+            column = dataclasses.replace(column, name=readable(column.name))
+        rgb, items = colours_of(column, count)
+        self._colours = (rgb, items.shapes)
         self.legend.set_items(items)
-        self.legend_area.setVisible(bool(items.name))
         self._arrange()
-        if self.map.count == count and points is not None:
-            self.map.set_colours(rgb, items.shapes)
+        self._paint_colours()
+
+    def _paint_colours(self) -> None:
+        points = self.model.points
+        if points is not None and self.map.count == len(points) == len(self._colours[0]):
+            self.map.set_colours(*self._colours)
             self.map.set_shown(self.model.shown)
 
     def _show_shown(self) -> None:
@@ -213,6 +212,7 @@ class ManifoldPanel(QWidget):
         """Say what is under way, and what an empty map needs."""
         model, choice = self.model, self.model.choice
         jobs = [job.title for job in model.jobs.running]
+        jobs += [model.background.title] if model.background.title else []
         text = ""
         if jobs:
             text = f"{jobs[-1]}…"
@@ -255,65 +255,6 @@ class ManifoldPanel(QWidget):
             self._conditioned = self._condition()
             self.tiles.forget()
 
-    # The hand.
-
-    def _hover(self, point: int | None) -> None:
-        self._hovered = point
-        self._soon.start(0)
-
-    def _move(self, place: tuple[float, float] | None) -> None:
-        self._place = place
-        self._soon.start(0)
-
-    def _look(self) -> None:
-        """Decode what is under the cursor and show it beside."""
-        target = None
-        if self._place is not None and not self._pressed and not self._glide.running:
-            target = Target(self._visible(self._hovered), *self._place)
-        if target is None or not self.pointer.has_latent(target) or self.model.points is None:
-            self.pointer.leave()
-            self.card.forget()
-            return
-        if target.point is not None:
-            # One request a point, wherever the cursor stands on it.
-            target = Target(target.point, 0.0, 0.0)
-            self.card.say(point_lines(self.model.points, target.point, self.model.colour))
-        else:
-            self.card.say([f"x {target.x:.3g}, y {target.y:.3g}"])
-        self.card.show_beside(self.map.to_pixels(*self._place).toPoint())
-        self.pointer.look(target)
-
-    def _visible(self, point: int | None) -> int | None:
-        """Return the point that a hand means: none where the plane is seen and no points."""
-        hidden = self.model.plane is not None and not self.tools.layers["points"].isChecked()
-        return None if hidden else point
-
-    def _click(self, point: int | None, x: float, y: float) -> None:
-        self.pointer.put_on_canvas(Target(self._visible(point), x, y))
-
-    def _keep(self, point: int) -> None:
-        self.pointer.keep(Target(point, 0.0, 0.0))
-
-    def _steer(self, x: float, y: float, released: bool) -> None:
-        self.card.forget()
-        self.pointer.leave()
-        self.pointer.steer(x, y, released)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """K keeps what is under the cursor while the map has the focus; a drag hides the card."""
-        if event.type() in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease):
-            self._pressed = event.type() == QEvent.Type.MouseButtonPress
-            self._soon.start(0)
-        kinds = (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress)
-        if event.type() in kinds and event.key() == Qt.Key.Key_K and not event.modifiers():
-            target = self.pointer.target
-            if target is not None:
-                if event.type() == QEvent.Type.KeyPress:
-                    self.pointer.keep(target)
-                event.accept()
-                return True
-        return super().eventFilter(watched, event)
-
     # The strip.
 
     def _isolate(self) -> None:
@@ -332,7 +273,7 @@ class ManifoldPanel(QWidget):
 
     def _close_strip(self) -> None:
         self.model.select(np.zeros(0, np.int64))
-        self.strip.hide()
+        self.strip.show_points(self.model.points, self.model.selection)
 
     # The menu of a place.
 
@@ -369,17 +310,19 @@ class ManifoldPanel(QWidget):
         super().resizeEvent(event)
 
     def _arrange(self) -> None:
-        wide = self.width() >= _WIDE
-        direction = QBoxLayout.Direction
+        wide, direction = self.width() >= _WIDE, QBoxLayout.Direction
         self._beside.setDirection(direction.LeftToRight if wide else direction.TopToBottom)
-        hint = self.legend.sizeHint()
+        items = self.legend.items
+        # A small panel shows the map and the selection; the legend comes back after it.
+        crowded = not wide and self.strip.isVisibleTo(self) and self.height() < _HIGH
+        self.legend_area.setVisible(items is not None and bool(items.name) and not crowded)
         if wide:
             self.legend_area.setMinimumSize(160, 0)
-            self.legend_area.setMaximumSize(180, 16_777_215)
+            self.legend_area.setMaximumSize(180, _ANY)
         else:
-            height = min(hint.height() + 2, 108)
+            height = min(self.legend.sizeHint().height() + 2, max(64, self.height() // 5))
             self.legend_area.setMinimumSize(0, height)
-            self.legend_area.setMaximumSize(16_777_215, height)
+            self.legend_area.setMaximumSize(_ANY, height)
 
 
 def _data_sets(event: QDropEvent) -> list[Path]:

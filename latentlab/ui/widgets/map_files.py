@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
+from latentlab.core import pointfile
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import replace_file
 from latentlab.ui.map_model import MapModel
@@ -119,7 +120,10 @@ class MapFiles(QObject):
         shown, placed = self._model.points, self._model.placed
         if shown is None or placed is None:
             raise LatentLabError("There is no map: map some images first.")
-        heading, rows = table_rows(shown, (int(p) for p in points), placed.coordinates)
+        path_here = self._model.path
+        names = None if path_here is None else pointfile.read_point_names(path_here)
+        chosen = (int(point) for point in points)
+        heading, rows = table_rows(shown, chosen, placed.coordinates, names)
         text = io.StringIO()
         tabs = path.suffix.lower() == ".txt"
         writer = csv.writer(text, delimiter="\t" if tabs else ",", lineterminator="\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from latentlab.core.plane import native_plane
@@ -20,6 +21,7 @@ from latentlab.ui.widgets.map_source_popover import SourceChoice, SourcePopover
 from latentlab.ui.widgets.tray_model import tray_name
 
 _WIDEST = 170
+_CAPTIONS_FROM = 400
 DROPPED_COUNT = 5000
 
 
@@ -35,6 +37,11 @@ def _group(caption: str, *widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return box
+
+
+def _captioned(group: QWidget) -> QLabel:
+    """Return the caption of a group."""
+    return group.findChildren(QLabel)[0]
 
 
 def _combo(name: str, tip: str) -> QComboBox:
@@ -91,10 +98,15 @@ class MapSourceBar(QWidget):
         first = QWidget()
         flow = FlowLayout(first, spacing=8)
         flow.setContentsMargins(8, 4, 8, 0)
-        flow.addWidget(_group("&Points", self.source))
-        flow.addWidget(_group("&Layout", self.layout_box, self.settings))
         self._colour_group = _group("&Colour", self.colour_box)
-        flow.addWidget(self._colour_group)
+        groups = (
+            _group("&Points", self.source),
+            _group("&Layout", self.layout_box, self.settings),
+            self._colour_group,
+        )
+        for group in groups:
+            flow.addWidget(group)
+        self._captions = [_captioned(group) for group in groups]
         self._axes = QWidget()
         axes = FlowLayout(self._axes, spacing=8)
         axes.setContentsMargins(8, 4, 8, 0)
@@ -117,6 +129,12 @@ class MapSourceBar(QWidget):
         layout.setSpacing(0)
         for part in (first, self._axes, self._slots):
             layout.addWidget(part)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the captions out where there is no room: the tips say the same."""
+        for caption in self._captions:
+            caption.setVisible(event.size().width() >= _CAPTIONS_FROM)
+        super().resizeEvent(event)
 
     # Following the model.
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QContextMenuEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
-    QLabel,
+    QHBoxLayout,
     QListView,
     QToolButton,
     QVBoxLayout,
@@ -19,13 +19,15 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.points import PointSet
+from latentlab.ui.icons import icon
 from latentlab.ui.map_pictures import Target, point_title
 from latentlab.ui.map_pointer import MOST_KEPT, MapPointer
-from latentlab.ui.widgets.flow_layout import FlowLayout
+from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.picture_menu import ShownPicture, start_drag
 from latentlab.ui.widgets.thumbnail import IMAGE_ROLE, TILE, Index, ThumbnailDelegate
 
 MOST_SHOWN = 200
+_ISOLATE = "Show only these points"
 POINT_ROLE = Qt.ItemDataRole.UserRole + 10
 
 
@@ -179,15 +181,16 @@ class SelectionStrip(QWidget):
         pointer: of the map.
 
     Signals:
+        filled: other points are shown, or none.
         keep_asked: keep all in the tray.
         names_asked: export a table.
         isolate_asked: show only these, or all again.
         group_asked: ``positive`` or ``negative``.
-        neighbours_asked: of the only selected point, by ``latent``.
         closed: select nothing.
         menu_asked: point and global position.
     """
 
+    filled = Signal()
     keep_asked = Signal()
     names_asked = Signal()
     isolate_asked = Signal()
@@ -206,14 +209,15 @@ class SelectionStrip(QWidget):
         self.view.menu_asked.connect(self.menu_asked)
         self.view.keep_asked.connect(self._keep)
         self.view.drag_asked.connect(self._drag)
-        self.title = QLabel()
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.title = ElidedLabel()
         bar = QWidget()
-        flow = FlowLayout(bar, spacing=4)
-        flow.setContentsMargins(8, 2, 8, 2)
-        flow.addWidget(self.title)
+        line = QHBoxLayout(bar)
+        line.setContentsMargins(8, 2, 8, 2)
+        line.setSpacing(2)
+        line.addWidget(self.title, 1)
         for button in self._buttons():
-            flow.addWidget(button)
+            line.addWidget(button)
+        self._recolour()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -222,33 +226,44 @@ class SelectionStrip(QWidget):
 
     def _buttons(self) -> list[QToolButton]:
         rows = (
-            ("keep", "&Keep", f"Keep these in the tray, at most {MOST_KEPT}", self.keep_asked.emit),
-            ("isolate", "&Isolate", "Show only these points", self.isolate_asked.emit),
+            ("keep", "keep", f"Keep these in the tray, at most {MOST_KEPT}", self.keep_asked.emit),
+            ("isolate", "map-isolate", _ISOLATE, self.isolate_asked.emit),
             (
                 "positive",
-                "Group &+",
-                "Use as the group that has the attribute, for a new direction",
+                "map-positive",
+                "Group with the attribute: use these to make a direction",
                 lambda: self.group_asked.emit("positive"),
             ),
             (
                 "negative",
-                "Group &−",
-                "Use as the group that lacks the attribute, for a new direction",
+                "map-negative",
+                "Group without the attribute: use these to make a direction",
                 lambda: self.group_asked.emit("negative"),
             ),
-            ("names", "&Names…", "Write rows, labels and places as a table", self.names_asked.emit),
-            ("close", "Clear", "Select nothing (Esc)", self.closed.emit),
+            ("names", "export", "Write names, labels and places…", self.names_asked.emit),
+            ("close", "close", "Select nothing (Esc)", self.closed.emit),
         )
         self.buttons: dict[str, QToolButton] = {}
-        for name, text, tip, act in rows:
+        self._icons: dict[str, str] = {}
+        for name, icon_name, tip, act in rows:
             button = QToolButton()
-            button.setText(text)
             button.setToolTip(tip)
             button.setAccessibleName(tip)
             button.setAutoRaise(True)
             button.clicked.connect(lambda _=False, act=act: act())
-            self.buttons[name] = button
+            self.buttons[name], self._icons[name] = button, icon_name
+        self.buttons["isolate"].setCheckable(True)
         return list(self.buttons.values())
+
+    def _recolour(self) -> None:
+        for name, button in self.buttons.items():
+            button.setIcon(icon(self._icons[name], self.palette()))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the palette."""
+        if event.type() == QEvent.Type.PaletteChange:
+            self._recolour()
+        super().changeEvent(event)
 
     def show_points(
         self,
@@ -264,15 +279,18 @@ class SelectionStrip(QWidget):
         if not title:
             title = f"{count:,} selected"
             if count > MOST_SHOWN:
-                title = f"{count:,} selected: {MOST_SHOWN} here and {count - MOST_SHOWN:,} more"
+                title = f"{MOST_SHOWN} and {count - MOST_SHOWN:,} more"
         self.title.setText(title)
         self.setVisible(count > 0)
+        self.filled.emit()
 
     def set_isolated(self, isolated: bool) -> None:
         """Say whether the button shows only these, or all again."""
         button = self.buttons["isolate"]
-        button.setText("Show &all" if isolated else "&Isolate")
-        button.setToolTip("Show all points again" if isolated else "Show only these points")
+        button.setChecked(isolated)
+        tip = "Show all points again" if isolated else _ISOLATE
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
 
     def _to_canvas(self, point: int) -> None:
         self._pointer.put_on_canvas(Target(point, 0.0, 0.0))
