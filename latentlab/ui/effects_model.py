@@ -233,9 +233,10 @@ def cosine_matrix(report: EffectReport, titler: Titler) -> LabelledMatrix:
 
 def report_sentence(report: EffectReport) -> str:
     """Return how a report was measured."""
+    reader = "the probe" if report.reader == PROBE else report.reader
     said = (
-        f"{report.reader[:1].upper()}{report.reader[1:]} read {report.samples} samples, each "
-        f"moved by {sigmas(report.amount)}."
+        f"{reader[:1].upper()}{reader[1:]} read {report.samples} samples, each moved by "
+        f"{sigmas(report.amount)}."
     )
     known = {c: v for c in report.columns if (v := report.reliability.get(c)) is not None}
     if known:

@@ -146,7 +146,7 @@ def test_figures_before_and_after_say_what_was_kept():
     table = FiguresModel(readable)
     table.set_rows(rows)
     text = [[table.index(r, c).data() for c in range(4)] for r in range(3)]
-    assert text[0] == ["Smiling", "1.0 → 1.0 =", "0.71 → 0.21 ▼", "1.4 → 4.8 ▲"]
+    assert text[0] == ["Smiling", "1.0 =", "0.71 → 0.21 ▼", "1.4 → 4.8 ▲"]
     assert text[1][1:] == ["1.0", "0.06", "17"]
     from PySide6.QtCore import Qt
 

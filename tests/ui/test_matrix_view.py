@@ -122,7 +122,7 @@ def test_numbers_are_in_the_cells_when_all_of_them_fit(view):
         return len(np.unique(part.reshape(-1, 3), axis=0)) > 1
 
     assert inked(0, 1)
-    wide = np.tile(VALUES, (1, 5))
+    wide = np.tile(VALUES, (1, 6))
     view.set_matrix(matrix(wide, own=None, reasons={}))
     assert not inked(0, 1)
     assert not inked(1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ _BETTER, _WORSE = "#0a8f68", "#d55e00"
 """Okabe-Ito green, a little darker, and vermilion: at least 3 to 1 on both grounds."""
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
+_TOP_LEFT = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
 
 
 def is_better(column: int, before: float, after: float) -> bool | None:
@@ -106,6 +108,8 @@ class FiguresModel(QAbstractTableModel):
         before, after = self._pair(row, column)
         if row.kept:
             return short_number(before)
+        if change_mark(before, after) == "=":
+            return f"{short_number(before)} ="
         return f"{short_number(before)} → {short_number(after)} {change_mark(before, after)}"
 
     def _better(self, row: FigureRow, column: int) -> bool | None:
@@ -176,34 +180,43 @@ class _Delegate(QStyledItemDelegate):
             ground.setAlpha(48)
             painter.fillRect(option.rect, ground)
         room = QRectF(option.rect).adjusted(4, 3, -4, -3)
-        painter.setPen(palette.color(QPalette.ColorRole.Text))
-        painter.setFont(option.font)
-        metrics = QFontMetrics(option.font)
-        text = str(index.data())
-        if metrics.horizontalAdvance(text) > room.width():
-            text = text.replace(" → ", "→").replace(" ▲", "▲").replace(" ▼", "▼")
-        if metrics.horizontalAdvance(text) > room.width():
-            painter.setFont(small_font(option.font))
-            metrics = QFontMetrics(small_font(option.font))
-        cut = metrics.elidedText(text, Qt.TextElideMode.ElideRight, round(room.width()))
-        flags = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
-        better = index.data(BETTER_ROLE)
-        mark = cut[-1:] if better is not None and cut == text else ""
-        painter.drawText(room, flags, cut.removesuffix(mark))
-        if mark:
-            painter.setPen(QColor(_BETTER if better else _WORSE))
-            beside = room.adjusted(metrics.horizontalAdvance(cut.removesuffix(mark)), 0, 0, 0)
-            painter.drawText(beside, flags, mark)
+        self._paint_figure(painter, option, index, room)
         small = small_font(option.font)
         painter.setFont(small)
         painter.setPen(faint(palette))
         under = room.adjusted(0, QFontMetrics(option.font).height(), 0, 0)
-        note = QFontMetrics(small).elidedText(
-            str(index.data(NOTE_ROLE) or ""), Qt.TextElideMode.ElideRight, round(room.width())
-        )
-        painter.drawText(under, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, note)
+        note = str(index.data(NOTE_ROLE) or "")
+        if index.column() == 0 and QFontMetrics(small).horizontalAdvance(note) > room.width():
+            # "kept as it was" is "kept", and "locked: kept as it was" is "locked".
+            note = re.split("[: ]", note)[0]
+        cut = QFontMetrics(small).elidedText(note, Qt.TextElideMode.ElideRight, round(room.width()))
+        painter.drawText(under, _TOP_LEFT, cut)
         self._paint_bars(painter, room, index.data(BARS_ROLE), palette)
         painter.restore()
+
+    def _paint_figure(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: Index, room: QRectF
+    ) -> None:
+        """Draw the name, or the numbers with their arrow; all numbers of a table look alike."""
+        font, text = option.font, str(index.data())
+        if index.column():
+            model, metrics = index.model(), QFontMetrics(option.font)
+            places = [(r, c) for r in range(model.rowCount()) for c in range(1, len(COLUMNS))]
+            texts = [str(model.index(*place).data()) for place in places]
+            if max(metrics.horizontalAdvance(one) for one in texts) > room.width():
+                text = re.sub(" (→|▲|▼|=) ?", r"\1", re.sub(r"\b0\.", ".", text))
+                font = small_font(option.font)
+        metrics = QFontMetrics(font)
+        cut = metrics.elidedText(text, Qt.TextElideMode.ElideRight, round(room.width()))
+        better = index.data(BETTER_ROLE)
+        mark = cut[-1:] if better is not None and cut == text else ""
+        painter.setFont(font)
+        painter.setPen(option.palette.color(QPalette.ColorRole.Text))
+        painter.drawText(room, _TOP_LEFT, cut.removesuffix(mark))
+        if mark:
+            painter.setPen(QColor(_BETTER if better else _WORSE))
+            beside = room.adjusted(metrics.horizontalAdvance(cut.removesuffix(mark)), 0, 0, 0)
+            painter.drawText(beside, _TOP_LEFT, mark)
 
     def _paint_bars(
         self, painter: QPainter, room: QRectF, bars: tuple[float, float] | None, palette: QPalette
@@ -240,6 +253,7 @@ class FiguresTable(QTableView):
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
 

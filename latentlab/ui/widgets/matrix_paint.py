@@ -146,10 +146,15 @@ class MatrixPainter:
 
     def _fitting_numbers(self) -> list[list[str]]:
         """The text of every cell, if all of them have the room: some alone would mislead."""
-        texts = [[short_number(float(v)) for v in row] for row in self.matrix.values]
+        full = [[short_number(float(v)) for v in row] for row in self.matrix.values]
+        # A narrow cell has .41 in place of 0.41.
+        brief = [[text.replace("0.", ".") for text in row] for row in full]
         measure = QFontMetricsF(self.small).horizontalAdvance
-        widest = max((measure(text) for row in texts for text in row), default=0.0)
-        return texts if widest <= self.geometry.cell_width - 4 else []
+        for texts, margin in ((full, 4), (brief, 2)):
+            widest = max((measure(text) for row in texts for text in row), default=0.0)
+            if widest <= self.geometry.cell_width - margin:
+                return texts
+        return []
 
     @property
     def _text(self) -> QColor:
