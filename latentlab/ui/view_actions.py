@@ -39,6 +39,23 @@ def copy_command(window: Any) -> None:
         window.controller.message.emit("The command is on the clipboard", command)
 
 
+def copy_sliders(window: Any) -> None:
+    """Copy the slider values of the canvas."""
+    text = window.controller.copy_edits()
+    QGuiApplication.clipboard().setText(text)
+    window.controller.message.emit("The slider values are on the clipboard", text)
+
+
+def paste_sliders(window: Any) -> None:
+    """Set the sliders of the canvas to the values on the clipboard."""
+    window.controller.paste_edits(QGuiApplication.clipboard().text())
+
+
+def paste_sliders_in_tray(window: Any) -> None:
+    """Set the images that are selected in the tray to the values on the clipboard."""
+    window.controller.paste_edits_in_tray(QGuiApplication.clipboard().text())
+
+
 def restart_worker(window: Any) -> None:
     """Start the process of the networks anew; what is shown is made again."""
     window.notice.hide()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMenu
 
 from latentlab.ui.edits import readable
+from latentlab.ui.slider_values import values_text
 
 
 def _add(
@@ -59,7 +60,7 @@ def row_menu(panel: Any, name: str) -> QMenu:
     text = f"&Delete {lower}" if own else f"&Hide {lower}"
     _add(menu, text, lambda: controller.remove_direction(name))
     menu.addSeparator()
-    option = f"--set {name}={row.sigma:g}"
+    option = values_text({name: row.sigma})
     _add(menu, f"&Copy {_plain(option)}", lambda: panel.copy_text(option))
     _add(menu, "Copy d&etails", lambda: panel.copy_text(row.facts.tip))
     return menu
@@ -82,6 +83,33 @@ def _import(panel: Any) -> None:
         panel.controller.import_direction(path)
 
 
+def _paste_items(menu: QMenu, panel: Any) -> None:
+    """Add what copies slider values and gives them to other images."""
+    controller, clipboard = panel.controller, QGuiApplication.clipboard
+    canvas, row = controller.document.canvas, controller.selection
+    here, edited = canvas is not None, canvas is not None and bool(canvas.edits)
+
+    def paste(rows: tuple[int, ...] = ()) -> None:
+        controller.paste_edits(clipboard().text(), rows)
+
+    def copy() -> None:
+        panel.copy_text(controller.copy_edits())
+
+    _add(menu, "&Copy slider values", copy, enabled=edited, keys="Ctrl+Alt+C")
+    _add(menu, "&Paste onto the canvas", paste, enabled=here, keys="Ctrl+Alt+V")
+    text = "Paste onto the &selected image, alone"
+    _add(menu, text, lambda: paste((row,)), enabled=here and row is not None)
+    chosen = controller.selected_in_tray()
+    count = f"{len(chosen)} " if chosen else ""
+    _add(
+        menu,
+        f"Paste onto {count}selected &tray image{'s' if len(chosen) != 1 else ''}",
+        lambda: controller.paste_edits_in_tray(clipboard().text(), chosen),
+        enabled=bool(chosen),
+        keys="Ctrl+Alt+Shift+V",
+    )
+
+
 def panel_menu(panel: Any) -> QMenu:
     """Return the menu of all sliders.
 
@@ -90,7 +118,8 @@ def panel_menu(panel: Any) -> QMenu:
     """
     controller = panel.controller
     menu = QMenu(panel)
-    menu.setToolTipsVisible(True)
+    _paste_items(menu, panel)
+    menu.addSeparator()
     _add(menu, "Fold &all headings", lambda: panel.list.fold_all(True))
     _add(menu, "&Open all headings", lambda: panel.list.fold_all(False))
     menu.addSeparator()

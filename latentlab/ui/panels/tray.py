@@ -9,6 +9,7 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDragMoveEvent,
     QDropEvent,
+    QGuiApplication,
     QKeyEvent,
     QPainter,
     QPaintEvent,
@@ -227,6 +228,7 @@ class TrayPanel(QWidget):
         layout.setSpacing(8)
         layout.addLayout(side)
         layout.addWidget(self.view, 1)
+        controller.selected_in_tray = lambda: [item.id for item in self.selected()]
         self.view.horizontalScrollBar().rangeChanged.connect(self._fit_height)
         self._fit_height()
         self._connect()
@@ -348,6 +350,10 @@ class TrayPanel(QWidget):
         rename = menu.addAction("Re&name\tF2")
         rename.triggered.connect(lambda: self.view.edit(self.view.currentIndex()))
         menu.addMenu(self._group_menu(menu, [item.id for item in chosen]))
+        paste = menu.addAction("&Paste slider values\tCtrl+Alt+Shift+V")
+        paste.triggered.connect(
+            lambda: self._controller.paste_edits_in_tray(QGuiApplication.clipboard().text())
+        )
         count = f" {len(chosen)}" if len(chosen) > 1 else ""
         menu.addAction(f"&Remove{count}\tDel").triggered.connect(self.remove_selected)
         return menu
