@@ -51,7 +51,7 @@ class Controller(
         model_changed: the ``ModelHeader`` of the current model, or ``None``.
         canvas_rendered: a ``PreviewResult`` of the canvas, images or a failure.
         preview_rendered: a ``PreviewResult`` of any other channel.
-        thumbnail_rendered: key (``edits.picture_key``) and image uint8 ``(H, W, C)``.
+        thumbnail_rendered: ``thumbnail_key`` and image uint8 ``(H, W, C)``.
         photo_changed: the ``EncodedPhoto`` that was just taken in, or ``None``.
         job_changed: a job began, moved or ended.
         message: one sentence and its details.
@@ -291,7 +291,7 @@ class Controller(
     ) -> NDArray[np.uint8] | None:
         """Return the first image of a picture, uint8 ``(H, W, C)``, or ask for it.
 
-        What was asked for comes as ``thumbnail_rendered`` with ``edits.picture_key(picture)``.
+        What was asked for comes as ``thumbnail_rendered`` with ``thumbnail_key(picture)``.
         ``document`` is the one that the picture stands in, when it is not the current one.
         """
         key = self.thumbnail_key(picture, document)

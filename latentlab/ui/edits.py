@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
+
+import numpy as np
 
 from latentlab.core.document import Document, Picture, TrayItem
 from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Latents
 from latentlab.core.modelfile import ModelHeader
 from latentlab.core.noise import MAX_SEED
 from latentlab.core.spec import ModelSpec
 from latentlab.core.store import ArrayStore
 
-KEY_LENGTH = 24
-"""Characters of ``picture_key``."""
 FIRST_COUNT = 12
 """Images of the grid that a freshly opened model shows: at twice their size in a small window."""
 
@@ -35,7 +37,7 @@ def readable_under(name: str, heading: str) -> str:
 def picture_key(picture: Picture) -> str:
     """Return a short key that is the same for pictures with the same images."""
     plain = picture.model_copy(update={"name": "", "photo_path": None})
-    return hashlib.sha256(plain.model_dump_json().encode()).hexdigest()[:KEY_LENGTH]
+    return hashlib.sha256(plain.model_dump_json().encode()).hexdigest()[:24]
 
 
 def seed_run(first: int, count: int) -> tuple[int, ...]:
@@ -117,6 +119,38 @@ def without_edits(picture: Picture, names: list[str] | None) -> Picture:
     """Return the picture with some sliders, or all, at 0."""
     left = {} if names is None else {k: v for k, v in picture.edits.items() if k not in names}
     return picture.model_copy(update={"edits": left})
+
+
+def several_rows(picture: Picture, rows: Sequence[int], store: ArrayStore) -> Picture:
+    """Return the picture of some images of a grid; ``LatentLabError`` when one is not there."""
+    count = batch_of(picture, store)
+    wanted = sorted(set(rows))
+    if not wanted or wanted[0] < 0 or wanted[-1] >= count:
+        raise LatentLabError(f"There are no such images: this picture has {count}.")
+    if len(wanted) == count:
+        return picture
+    if picture.seeds:
+        return picture.model_copy(update={"seeds": tuple(picture.seeds[row] for row in wanted)})
+    stored = {name: store.put(store.get(key)[wanted]) for name, key in picture.stored.items()}
+    return picture.model_copy(update={"stored": stored, "photo": None, "photo_path": None})
+
+
+def weighted_sum(a: Latents, b: Latents, c: Latents, weight: float) -> Latents:
+    """Return ``weight * (a - b) + c``, one row each, summed in float64.
+
+    Raises:
+        LatentLabError: other spaces or shapes, or parts that are no continuous numbers.
+    """
+    shapes = [{name: array.shape for name, array in one.items()} for one in (a, b, c)]
+    if {one.space for one in (a, b, c)} != {a.space} or shapes.count(shapes[0]) < 3:
+        raise LatentLabError("Only pictures of one latent space can be added: choose others.")
+    if any(array.dtype.kind != "f" for array in a.values()):
+        raise LatentLabError("Tokens cannot be added: choose a model of continuous latents.")
+    parts = {}
+    for name in c:
+        plus, minus, start = (np.asarray(one[name], np.float64) for one in (a, b, c))
+        parts[name] = (weight * (plus - minus) + start).astype(np.float32)
+    return Latents(c.space, parts)
 
 
 def kept(document: Document, picture: Picture) -> Document:

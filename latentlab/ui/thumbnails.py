@@ -16,7 +16,7 @@ from latentlab.core.latents import Latents
 from latentlab.core.requests import PreviewRequest, PreviewResult
 from latentlab.core.store import ArrayStore
 from latentlab.ui.bridge import Bridge
-from latentlab.ui.edits import KEY_LENGTH, row_picture
+from latentlab.ui.edits import row_picture
 
 PREFIX = "thumb:"
 MAX_BYTES = 64 * 2**20
@@ -53,7 +53,7 @@ class Thumbnails(QObject):
         return key in self._asked
 
     def ask(self, key: str, picture: Picture, directions: Mapping[str, Direction]) -> None:
-        """Ask for an image: ``arrived`` tells its ``picture_key`` and the image.
+        """Ask for an image: ``arrived`` tells the key and the image.
 
         Args:
             key: ``picture_key``, and more where the same picture can have other images.
@@ -85,7 +85,7 @@ class Thumbnails(QObject):
         while self._bytes > MAX_BYTES and len(self._images) > 1:
             _, old = self._images.popitem(last=False)
             self._bytes -= old.nbytes
-        self.arrived.emit(key[:KEY_LENGTH], image)
+        self.arrived.emit(key, image)
 
     def _take(self, result: PreviewResult) -> None:
         if not result.channel.startswith(PREFIX):

@@ -7,7 +7,6 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, Qt
 
 from latentlab.core.document import Document, Picture, TrayItem
-from latentlab.ui.edits import picture_key
 from latentlab.ui.widgets.thumbnail import GROUP_ROLE, IMAGE_ROLE, Index
 
 ITEM_ROLE = Qt.ItemDataRole.UserRole + 3
@@ -109,6 +108,6 @@ class TrayModel(QAbstractListModel):
 
     def _arrived(self, key: str, _image: object) -> None:
         for row, item in enumerate(self._items):
-            if picture_key(item.picture) == key:
+            if self._controller.thumbnail_key(item.picture) == key:
                 index: QModelIndex = self.index(row)
                 self.dataChanged.emit(index, index, [IMAGE_ROLE])
