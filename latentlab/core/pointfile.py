@@ -40,7 +40,7 @@ _NOT_WHOLE = (
 _PIECE_BYTES = 2 * 2**20
 _PROBED = 2**20
 _ROUNDING = 1e-3
-_TYPES = {
+_TYPES: dict[np.dtype[Any], str] = {
     np.dtype(np.float16): "F16",
     np.dtype(np.float32): "F32",
     np.dtype(np.int64): "I64",
@@ -88,7 +88,8 @@ class Tensor:
     @property
     def numpy_type(self) -> np.dtype[Any]:
         """The type as numpy calls it, whatever the machine's byte order."""
-        return next(known for known, name in _TYPES.items() if name == self.dtype).newbyteorder("<")
+        known = next(known for known, name in _TYPES.items() if name == self.dtype)
+        return np.dtype(known).newbyteorder("<")
 
 
 def half_precision(array: Array) -> Array:
@@ -339,14 +340,14 @@ def check_layout(header: PointsHeader, tensors: Mapping[str, Tensor]) -> None:
     if len(shape) != 1 or shape[0] < 1:
         raise ValueError("it has no points")
     count = shape[0]
-    wanted = {"rows": ("I64", (count,))}
+    wanted: dict[str, tuple[str, tuple[int, ...]]] = {"rows": ("I64", (count,))}
     for i, label in enumerate(header.labels):
         wanted[f"label.{i}"] = ("F32", (count,))
         if label.visible:
             wanted[f"visible.{i}"] = ("U8", (count,))
     wanted |= {f"layout.{method}": ("F32", (count, 2)) for method in header.layouts}
-    for name, (dtype, shape) in wanted.items():
-        if name not in tensors or (tensors[name].dtype, tensors[name].shape) != (dtype, shape):
+    for name, kind in wanted.items():
+        if name not in tensors or (tensors[name].dtype, tensors[name].shape) != kind:
             raise ValueError(f"'{name}' is missing or of another kind")
     for name in header.parts:
         part = tensors.get(f"part.{name}")
@@ -354,8 +355,8 @@ def check_layout(header: PointsHeader, tensors: Mapping[str, Tensor]) -> None:
             raise ValueError(f"part '{name}' is missing or neither float16 nor float32")
         if len(part.shape) < 2 or part.shape[0] != count or not math.prod(part.shape):
             raise ValueError(f"part '{name}' has no row for each point")
-    names = tensors.get("names")
-    if names is not None and (names.dtype != "U8" or len(names.shape) != 1):
+    text = tensors.get("names")
+    if text is not None and (text.dtype != "U8" or len(text.shape) != 1):
         raise ValueError("the names are no text")
     extra = set(tensors) - set(wanted) - {"names"} - {f"part.{name}" for name in header.parts}
     if extra:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "video": ("av",),
-    "manifold": ("openTSNE",),
+    "manifold": ("openTSNE", "umap", "pacmap"),
     "metrics": ("torchmetrics",),
     "fastcpu": ("onnxruntime", "onnx", "onnxscript"),
 }
