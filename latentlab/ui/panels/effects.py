@@ -73,7 +73,9 @@ class EffectsPanel(QWidget):
         self.warnings.setAccessibleName("Side effects, the largest first")
         self.warnings.setFrameShape(QFrame.Shape.NoFrame)
         self.warnings.setWordWrap(True)
-        self.warnings.setSpacing(2)
+        # Not by spacing: with it, Qt cuts lines that it has just wrapped.
+        self.warnings.setStyleSheet("QListWidget::item { padding: 2px 0; }")
+        self.warnings.setResizeMode(QListWidget.ResizeMode.Adjust)
         self.warnings.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.warnings.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tabs.setDocumentMode(True)
