@@ -40,6 +40,14 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
             icon="sliders",
         ),
         Row(
+            "directions",
+            "Directions",
+            "latentlab.ui.panels.directions:DirectionsPanel",
+            needs=("decode",),
+            summary="Make your own sliders: from labels, groups, components or arithmetic.",
+            icon="directions",
+        ),
+        Row(
             "effects",
             "Effects",
             "latentlab.ui.panels.effects:EffectsPanel",

@@ -46,6 +46,14 @@ TOPICS: dict[str, tuple[str, str]] = {
         "values leave it alone. ⚠ marks a slider that moves something else by more than half of "
         "its effect, or that was fitted on other weights. Right-click a row for everything else.",
     ),
+    "directions": (
+        "Directions",
+        "Makes sliders of your own: from the labels of a data set, from two groups of images, from "
+        "a yes or no to each of many images, from the axes along which images vary most, or from "
+        "the arithmetic of three images. What is found stands below with a figure on images that "
+        "were not fitted and what it does to the image on the canvas; it becomes a slider when you "
+        "add it. Lock sliders in Attributes to keep new ones orthogonal to them.",
+    ),
     "effects": (
         "Effects",
         "Measures what every slider really changes: a cell says how far one slider moves one "
@@ -68,6 +76,7 @@ EXTRA_KEYS: tuple[tuple[str, str], ...] = (
     ("Ctrl+wheel, + and -", "Zoom the canvas"),
     ("0", "Fit the canvas"),
     ("Del, F2", "Remove or name a kept image"),
+    ("F2, L, S, Alt+Up, Alt+Down", "On a slider: name it, lock it, its whole range, move it"),
 )
 """Keys that are not actions."""
 

@@ -1,0 +1,1 @@
+"""The pages of the directions panel: each is one way to make a slider."""
