@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from latentlab.ui import map_layouts
 from latentlab.ui.map_background import Background
 from latentlab.ui.map_jobs import NewestJobs
 from latentlab.ui.map_layouts import LayoutChoice, Placed
-from latentlab.ui.map_pictures import latents_picture
+from latentlab.ui.map_pictures import first_label, latents_picture
 from latentlab.ui.map_three import ThreePictures
 
 PRIOR_COUNT = 2000
@@ -156,7 +157,7 @@ class MapModel(QObject):
         self.points, self.path = points, path
         self.placed = self.choice = None
         self.isolated = self._legend = None
-        self.colour = None if points is None else _first_label(points)
+        self.colour = None if points is None else first_label(points)
         self.select(_NONE)
         self.failed.emit(None)
         self.points_changed.emit()
@@ -219,7 +220,7 @@ class MapModel(QObject):
         def take(placed: Placed | None) -> None:
             if placed is not None:
                 self._axes = (known.get(choice.x), known.get(choice.y))
-                self._place(placed)
+                self._place(self._titled(placed))
                 return
             if self.placed is None and choice.method != map_layouts.PCA:
                 self._place_meanwhile(points)
@@ -232,6 +233,14 @@ class MapModel(QObject):
             much=not map_layouts.is_quick(points),
             title=f"Placing {len(points):,} points",
         )
+
+    def _titled(self, placed: Placed) -> Placed:
+        """Return a layout whose axes are called what the person calls the directions."""
+        choice = placed.choice
+        if choice.method != map_layouts.DIRECTIONS:
+            return placed
+        x, y = (f"{self._controller.title_of(name)} (σ)" for name in (choice.x, choice.y))
+        return dataclasses.replace(placed, x_label=x, y_label=y)
 
     def picture_of(self, latents: Latents) -> Picture | None:
         """Return the picture of latents of the map's space, as the canvas is conditioned."""
@@ -386,12 +395,3 @@ class MapModel(QObject):
                 self.neighbours_found.emit(neighbours)
 
         self.jobs.run("map_neighbours", title, arguments, found, lambda _failure: None)
-
-
-def _first_label(points: PointSet) -> str | None:
-    """Return the label that a map opens with: classes first, then a yes or no."""
-    for kind in ("categorical", "binary", "continuous"):
-        for name, column in points.labels.items():
-            if column.kind == kind:
-                return name
-    return None

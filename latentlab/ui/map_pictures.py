@@ -90,6 +90,15 @@ def place_latents(plane: Plane, x: float, y: float) -> Latents:
     return plane.latents(np.array([[x, y]]))
 
 
+def first_label(points: PointSet) -> str | None:
+    """Return the label that a map opens with: classes first, then a yes or no."""
+    for kind in ("categorical", "binary", "continuous"):
+        for name, column in points.labels.items():
+            if column.kind == kind:
+                return name
+    return None
+
+
 def label_text(column: LabelColumn, point: int) -> str:
     """Return the value of a label for a person; empty where it is unknown."""
     value = float(column.values[point])

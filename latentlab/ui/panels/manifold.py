@@ -317,8 +317,8 @@ class ManifoldPanel(QWidget):
         crowded = not wide and self.strip.isVisibleTo(self) and self.height() < _HIGH
         self.legend_area.setVisible(items is not None and bool(items.name) and not crowded)
         if wide:
-            self.legend_area.setMinimumSize(160, 0)
-            self.legend_area.setMaximumSize(180, _ANY)
+            self.legend_area.setMinimumSize(176, 0)
+            self.legend_area.setMaximumSize(200, _ANY)
         else:
             height = min(self.legend.sizeHint().height() + 2, max(64, self.height() // 5))
             self.legend_area.setMinimumSize(0, height)

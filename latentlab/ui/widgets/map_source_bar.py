@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
+from latentlab.core.document import Picture
 from latentlab.core.plane import native_plane
 from latentlab.ui import map_layouts
 from latentlab.ui.edits import readable
@@ -196,20 +197,14 @@ class MapSourceBar(QWidget):
                 box.setCurrentIndex(box.findData(choice.x if axis == "x" else choice.y))
 
     def _fill_slots(self) -> None:
-        three, space = self._model.three, self._model.space
+        three = self._model.three
         self._tray = self._controller.document.tray
         for slot, box in self.slot_boxes.items():
             box.clear()
             box.addItem("Choose…", None)
             here = three.pictures.get(slot)
             found = 0
-            for item in self._tray:
-                picture = item.picture
-                if space is None or (picture.model, picture.space) != (
-                    self._model.model_id,
-                    space.name,
-                ):
-                    continue
+            for picture in self._kept():
                 box.addItem(tray_name(picture), picture)
                 if picture == here:
                     found = box.count() - 1
@@ -217,6 +212,13 @@ class MapSourceBar(QWidget):
                 box.addItem(tray_name(here), here)
                 found = box.count() - 1
             box.setCurrentIndex(found)
+
+    def _kept(self) -> list[Picture]:
+        """Return the kept pictures of the map's space."""
+        space = self._model.space
+        here = (self._model.model_id, "" if space is None else space.name)
+        tray = self._controller.document.tray
+        return [i.picture for i in tray if (i.picture.model, i.picture.space) == here]
 
     def _follow_tray(self, document: Any) -> None:
         if document.tray != self._tray:
@@ -241,7 +243,17 @@ class MapSourceBar(QWidget):
             names = list(self._directions())
             self._model.choose_layout(LayoutChoice(DIRECTIONS, names[0], names[1]))
         else:
+            if method == THREE:
+                self._fill_from_tray()
             self._model.choose_layout(LayoutChoice(method))
+
+    def _fill_from_tray(self) -> None:
+        """Begin with the first kept pictures that fit and are not chosen yet."""
+        three = self._model.three
+        chosen = list(three.pictures.values())
+        free = [picture for picture in self._kept() if picture not in chosen]
+        for slot, picture in zip(three.missing, free):
+            three.put(slot, picture)
 
     def _choose_axes(self) -> None:
         x, y = (self.axis_boxes[axis].currentData() for axis in ("x", "y"))

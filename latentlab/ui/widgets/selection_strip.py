@@ -279,7 +279,7 @@ class SelectionStrip(QWidget):
         if not title:
             title = f"{count:,} selected"
             if count > MOST_SHOWN:
-                title = f"{MOST_SHOWN} and {count - MOST_SHOWN:,} more"
+                title = f"{count:,} selected, the first {MOST_SHOWN}"
         self.title.setText(title)
         self.setVisible(count > 0)
         self.filled.emit()
