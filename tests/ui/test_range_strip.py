@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QDrag, QImage, QPalette
 from PySide6.QtWidgets import QApplication
 
+from latentlab.core.direction import Direction
 from latentlab.core.requests import Failure, PreviewRequest
 from latentlab.ui.widgets.image_mime import read_pictures
 from latentlab.ui.widgets.images import from_qimage
@@ -199,6 +200,23 @@ def test_late_answers_of_another_slider_are_dropped(controller, strip, qtbot):
     controller._bridge.held = False
     controller._bridge.release()
     assert np.array_equal(shown(strip), expected(controller, "zebra", strip.view.count, 3))
+
+
+def test_a_direction_of_ones_own(controller, strip, qtbot):
+    vector = np.full(8, 8**-0.5)
+    own = Direction("tilt", "z", {"z": vector}, 2.0, "made")
+    (name,) = controller.add_directions([own], "Add")
+    controller.set_edit(name, 1.0)
+    strip.open(name)
+    base = controller._bridge.latents_of(controller.row_picture(0).with_edit(name, 0))
+    values = np.array(strip_values(strip.view.count))
+    rows = base.astype(np.float64) + values[:, None] * 2.0 * vector.astype(np.float32)
+    assert np.array_equal(shown(strip), decode(rows.astype(np.float32), 32))
+    turned = Direction("tilt", "z", {"z": -vector}, 2.0, "made")
+    with qtbot.waitSignal(strip.rendered):
+        controller.replace_directions({name: turned}, "Turn")
+        strip.follow_directions()
+    assert np.array_equal(shown(strip)[::-1], decode(rows.astype(np.float32), 32))
 
 
 def test_stored_latents_need_no_base(controller, strip):

@@ -54,9 +54,12 @@ def row_menu(panel: Any, name: str) -> QMenu:
     text = "Close its &strip" if opened else "Show its whole range as a &strip"
     _add(menu, text, lambda: panel.toggle_range(name), keys="S")
     menu.addSeparator()
-    _add(menu, "Re&fit…", lambda: panel.direction_asked.emit(name))
+    _add(menu, "Ref&it…", lambda: panel.direction_asked.emit(name))
     _add(menu, "&Export as a file…", lambda: _export(panel, name))
     own = controller.is_own_direction(name)
+    entry = controller.model_entry
+    can = own and entry is not None and not entry.bundled
+    _add(menu, "Put into the model's &file", lambda: controller.store_direction(name), enabled=can)
     text = f"&Delete {lower}" if own else f"&Hide {lower}"
     _add(menu, text, lambda: controller.remove_direction(name))
     menu.addSeparator()
