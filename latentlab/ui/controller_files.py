@@ -35,6 +35,9 @@ class FileActions:
             if suffix == SESSION_SUFFIX:
                 self.load_session(path)
             elif suffix == MODEL_SUFFIX and _says(path, _DIRECTION_MARK):
+                if self.model is None:
+                    # Given at the start: it belongs to a model.
+                    self.open_first()
                 self.import_direction(path)
             elif suffix == MODEL_SUFFIX and not _says(path, _LATENTS_MARK):
                 self.open_model(path)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtWidgets import QFileDialog, QMessageBox
+from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox
 
 from latentlab.core.paths import data_folder
 from latentlab.ui.controller_files import IMAGE_SUFFIXES, MODEL_SUFFIX, SESSION_SUFFIX
+from latentlab.ui.widgets.picture_menu import show_menu
 
 _IMAGES = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES)
 OPEN_FILTER = (
     f"Everything that opens (*{MODEL_SUFFIX} *{SESSION_SUFFIX} *.npz {_IMAGES});;"
-    f"Models and latents (*{MODEL_SUFFIX} *.npz);;Sessions (*{SESSION_SUFFIX});;"
+    f"Models, directions and latents (*{MODEL_SUFFIX} *.npz);;Sessions (*{SESSION_SUFFIX});;"
     f"Images ({_IMAGES});;All files (*)"
 )
+_DIRECTIONS = f"Direction (*{MODEL_SUFFIX})"
 
 
 def _last_folder(window: Any) -> str:
@@ -77,6 +81,48 @@ def export_latents(window: Any) -> None:
         if name.suffix not in (MODEL_SUFFIX, ".npz"):
             name = Path(f"{name}{'.npz' if 'npz' in chosen else MODEL_SUFFIX}")
         window.controller.export_latents(name)
+
+
+def import_direction(window: Any) -> None:
+    """Ask for a direction file and add its slider."""
+    path, _ = QFileDialog.getOpenFileName(
+        window, "Import a direction", _last_folder(window), _DIRECTIONS
+    )
+    if path:
+        window.controller.import_direction(path)
+
+
+def export_direction(window: Any) -> None:
+    """Ask which direction, then for a name, and write it."""
+    _choose_direction(window, list(window.controller.directions), _export_direction)
+
+
+def store_direction(window: Any) -> None:
+    """Ask which direction of the person's own goes into the model's file."""
+    controller = window.controller
+    own = [name for name in controller.directions if controller.is_own_direction(name)]
+    _choose_direction(window, own, lambda _window, name: controller.store_direction(name))
+
+
+def _choose_direction(window: Any, names: list[str], act: Callable[[Any, str], None]) -> None:
+    """Let the person choose one of several; a single one is not asked about."""
+    if len(names) == 1:
+        act(window, names[0])
+    elif names:
+        menu = QMenu(window)
+        for name in names:
+            title = window.controller.title_of(name).replace("&", "&&")
+            menu.addAction(title).triggered.connect(lambda _=False, name=name: act(window, name))
+        show_menu(menu, window.canvas.mapToGlobal(window.canvas.rect().center()))
+
+
+def _export_direction(window: Any, name: str) -> None:
+    plain = re.sub(r"[^\w. +-]+", "-", window.controller.title_of(name)).strip(" .-")
+    start = Path(_last_folder(window)) / f"{plain or 'direction'}{MODEL_SUFFIX}"
+    path, _ = QFileDialog.getSaveFileName(window, "Export a direction", str(start), _DIRECTIONS)
+    if path:
+        whole = path if path.lower().endswith(MODEL_SUFFIX) else f"{path}{MODEL_SUFFIX}"
+        window.controller.export_direction(name, whole)
 
 
 def ask_unsaved(window: Any) -> bool:

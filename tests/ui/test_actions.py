@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QFileDialog, QMenu
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
 
+from latentlab.core.directionfile import load_direction, save_direction
 from latentlab.core.paths import asset_path
 from latentlab.ui.actions import ACTIONS, CHECKS, CONDITIONS
 from latentlab.ui.controller import Controller
@@ -116,10 +119,47 @@ def test_a_dialog_that_is_left_changes_nothing(window, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", answer)
     before, jobs = window.controller.document, list(window.bridge.jobs)
-    for name in ("open", "save_as", "export", "export_latents"):
+    for name in ("open", "save_as", "export", "export_latents", "import_direction"):
         window.actions_table.actions[name].trigger()
     assert window.controller.document == before
     assert window.bridge.jobs == jobs
+
+
+def test_a_direction_is_chosen_exported_and_taken_in_again(window, tmp_path, monkeypatch, qtbot):
+    controller, actions = window.controller, window.actions_table.actions
+    asked = []
+
+    def answer(_window, _title, start, *_args):
+        asked.append(start)
+        return str(tmp_path / "grin"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
+    controller.rename_direction("smiling", "Grin / wide & <so>")
+    actions["export_direction"].trigger()
+    menu = QApplication.activePopupWidget()
+    texts = [action.text().replace("&&", "&") for action in menu.actions()]
+    assert texts == [controller.title_of(name) for name in controller.directions]
+    keys = [Qt.Key.Key_Down] * (texts.index("Grin / wide & <so>") + 1)
+    for key in [*keys, Qt.Key.Key_Return]:
+        qtbot.keyClick(menu, key)
+    assert asked[0].endswith("Grin - wide - -so.safetensors")
+    path = tmp_path / "grin.safetensors"
+    found = load_direction(path)
+    assert found.name == "Grin / wide & <so>"
+    assert np.array_equal(found.vector["z"], controller.directions["smiling"].vector["z"])
+    save_direction(path, replace(found, vector={"z": -found.vector["z"]}))
+
+    def other(*_args):
+        return str(path), ""
+
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", other)
+    assert not CONDITIONS["own_directions"](controller)
+    actions["import_direction"].trigger()
+    assert "Grin / wide & <so>" in controller.directions
+    assert actions["store_direction"].isEnabled()
+    actions["store_direction"].trigger()
+    assert window.bridge.jobs[-1].kind == "store_directions"
+    assert list(window.bridge.jobs[-1].arguments["directions"]) == ["Grin / wide & <so>"]
 
 
 def test_help_lists_every_key(window):
