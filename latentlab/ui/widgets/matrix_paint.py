@@ -14,8 +14,8 @@ from latentlab.ui.widgets.labelled_matrix import LabelledMatrix, short_number
 
 GAP = 6.0
 BAR_HEIGHT = 8.0
-_CELL_WIDTH = (20.0, 56.0)
-_CELL_HEIGHT = (20.0, 32.0)
+_CELL_WIDTH = (15.0, 56.0)
+_CELL_HEIGHT = (15.0, 32.0)
 _MOST_HEAD = 150.0
 _LABEL_SHARE = 0.4
 _HATCH = 5.0
@@ -102,7 +102,7 @@ def measure_matrix(
         head = small.height() + GAP
     foot = GAP + BAR_HEIGHT + 2 * small.height() + 4
     high = _CELL_HEIGHT[1] * rows if height is None else height - head - foot
-    smallest = max(_CELL_HEIGHT[0], metrics.height() + 2)
+    smallest = max(_CELL_HEIGHT[0], metrics.height())
     cell_height = min(max(high / rows, smallest), max(_CELL_HEIGHT[1], smallest))
     return MatrixGeometry(
         label, head, cell_width, cell_height, len(matrix.rows), len(matrix.columns),
