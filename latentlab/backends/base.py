@@ -25,16 +25,17 @@ class EncodeUpdate:
         count: turns in all.
         latents: parts ``(B, ...)``, the best so far.
         condition: what the image was read to be conditioned on, if anything.
-        reconstruction: decoded images ``(B, C, H, W)`` in [-1, 1].
-        residual: mean squared error per image, ``(B,)``, on the [-1, 1] scale.
+        reconstruction: decoded images ``(B, C, H, W)`` in [-1, 1]; ``None`` where
+            ``options["reconstruct"]`` is false and they were not needed.
+        residual: mean squared error per image, ``(B,)``, on the [-1, 1] scale; ``None`` likewise.
     """
 
     index: int
     count: int
     latents: Parts
     condition: Condition | None
-    reconstruction: Tensor
-    residual: Tensor
+    reconstruction: Tensor | None
+    residual: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,11 @@ class Encodes(Protocol):
         condition: Condition | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Iterator[EncodeUpdate]:
-        """Yield ever better latents for ``images`` ``(B, C, H, W)`` in [-1, 1]."""
+        """Yield ever better latents for ``images`` ``(B, C, H, W)`` in [-1, 1].
+
+        Every encoder takes ``options["reconstruct"]``: false says that only the latents are wanted,
+        as for a whole data set, so that no decoder need run. It changes no latent.
+        """
         ...
 
 

@@ -211,7 +211,8 @@ class VaeBackend:
     ) -> Iterator[EncodeUpdate]:
         """Yield once: the posterior mean of ``images`` ``(B, C, H, W)`` in [-1, 1].
 
-        ``options["sample_seed"]`` asks for a sample of the posterior instead.
+        ``options["sample_seed"]`` asks for a sample of the posterior instead;
+        ``options["reconstruct"]``, if false, leaves the decoder out.
         """
         images = images.to(self.device, torch.float32)
         vector = self._condition(condition, len(images))
@@ -221,9 +222,12 @@ class VaeBackend:
         if seed is not None and self.config.variant == "vae":
             draws = [noise(int(seed), "posterior.z", i, mean.shape[1:]) for i in range(len(mean))]
             z = mean + torch.stack([*map(torch.from_numpy, draws)]).to(mean) * (0.5 * logvar).exp()
+        latents = {"z": self._from_network(z)}
+        if not (options or {}).get("reconstruct", True):
+            yield EncodeUpdate(1, 1, latents, condition, None, None)
+            return
         reconstruction = location(self.network.decode(z, vector), self.config.likelihood)
         residual = (reconstruction - images).square().flatten(1).mean(1)
-        latents = {"z": self._from_network(z)}
         yield EncodeUpdate(1, 1, latents, condition, reconstruction, residual)
 
     @torch.inference_mode()

@@ -5,7 +5,6 @@ Everything here is a generator that yields ``(done, total, message)`` between tw
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,17 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from latentlab.backends.base import EncodeUpdate
-from latentlab.backends.images import from_levels
 from latentlab.backends.probe import Probe
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
-from latentlab.core.latents import Latents
 from latentlab.core.modelfile import StoredModel, read_model, write_model
 from latentlab.core.spec import LatentSpace
 from latentlab.data.base import ImageDataset
 from latentlab.data.mirror import Mirrored
 from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES, hidden_by
+from latentlab.evaluation.encode import encode_images
 from latentlab.evaluation.factors import Factor, factors
 from latentlab.evaluation.measure import Progress, paired_changes, prior_seeds
 from latentlab.evaluation.refine import refined
@@ -42,7 +39,6 @@ from latentlab.latent.directions import (
     unit,
 )
 
-Array = NDArray[Any]
 Float = NDArray[np.float64]
 FitMethod = Literal[
     "calibrated", "joint regression", "mean difference", "logistic", "linear svm", "regression"
@@ -50,41 +46,10 @@ FitMethod = Literal[
 """``calibrated`` is joint regression, corrected by the effects that the probe measures; the edits of
 portraits are then refined by gradient."""
 
-CHUNK = 64
 CALIBRATION_SEED = 900_001
 """Set of prior samples for calibration; no measurement uses it."""
 CALIBRATION_SAMPLES = 256
 CALIBRATION_AMOUNT = 2.0
-
-
-def encode_images(
-    backend: Any, dataset: ImageDataset, message: str = "encoding"
-) -> Generator[Progress, None, Latents]:
-    """Return the latents of all images of a data set (a VAE's posterior means).
-
-    Raises:
-        LatentLabError: the model cannot encode, or has images of another shape.
-    """
-    if "encode" not in backend.spec.capabilities:
-        raise LatentLabError(
-            f"'{backend.spec.id}' cannot take images in, so no direction can be fitted on labelled "
-            "ones: choose a model that encodes."
-        )
-    if tuple(dataset.image_shape) != tuple(backend.spec.image_shape):
-        raise LatentLabError(
-            f"'{dataset.name}' has images {tuple(dataset.image_shape)} (channels, height, width), "
-            f"the model {tuple(backend.spec.image_shape)}: open the data at the model's size."
-        )
-    space = backend.spec.space()
-    found: dict[str, list[Array]] = {part.name: [] for part in space.parts}
-    for start in range(0, len(dataset), CHUNK):
-        levels = dataset.read(np.arange(start, min(start + CHUNK, len(dataset))))
-        images = from_levels(levels).to(backend.device)
-        updates: deque[EncodeUpdate] = deque(backend.encode(images), maxlen=1)
-        for name, values in updates[0].latents.items():
-            found[name].append(values.float().cpu().numpy())
-        yield start + len(levels), len(dataset), message
-    return Latents(space.name, {name: np.concatenate(parts) for name, parts in found.items()})
 
 
 def directions_from(
@@ -113,7 +78,7 @@ def directions_from(
     directions = {}
     for factor in wanted:
         vector, figure = found[factor.name]
-        own = {"label": factor.label, "count": int(factor.seen.sum())}
+        own = {"label": factor.label, "column": factor.name, "count": int(factor.seen.sum())}
         directions[factor.name] = make_direction(
             factor.name,
             space,

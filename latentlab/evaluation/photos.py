@@ -15,7 +15,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.data.base import ImageDataset
 from latentlab.data.mirror import Mirrored
-from latentlab.evaluation.fit import encode_images
+from latentlab.evaluation.encode import encode_images
 from latentlab.evaluation.measure import Progress, decoded_levels
 from latentlab.latent.classify import fit_pixels
 from latentlab.latent.directions import flat_vector, flatten

@@ -179,7 +179,7 @@ def encoded_data(
         LatentLabError: the model cannot encode, or the data cannot be opened.
     """
     from latentlab.data.mirror import Mirrored
-    from latentlab.evaluation.fit import encode_images
+    from latentlab.evaluation.encode import encode_images
     from latentlab.latent.directions import flatten
 
     shape = backend.spec.image_shape

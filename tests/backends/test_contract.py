@@ -96,6 +96,18 @@ def test_encode_ends_in_latents_of_the_first_space(backend: Backend) -> None:
     torch.testing.assert_close(last.residual, expected)
 
 
+def test_encode_without_a_reconstruction_finds_the_same_latents(backend: Backend) -> None:
+    if not isinstance(backend, Encodes):
+        pytest.skip("this family does not encode")
+    images = images_of(backend)
+    with_it = list(backend.encode(images, options={"reconstruct": True}))[-1]
+    without = list(backend.encode(images, options={"reconstruct": False}))[-1]
+    for name, part in with_it.latents.items():
+        assert torch.equal(without.latents[name], part)
+    assert with_it.reconstruction is not None
+    assert (without.reconstruction is None) == (without.residual is None)
+
+
 def test_log_prob_is_finite_and_repeatable(backend: Backend) -> None:
     if "log_prob" not in backend.spec.capabilities:
         pytest.skip("this model has no density")

@@ -157,10 +157,11 @@ class VaeTrainer:
         backend = self._backend(network)
         third = max(1, count // 3)
         originals = dataset.read(range(min(third, len(dataset))))
-        updates = list(backend.encode(from_levels(originals)))
+        updates = list(backend.encode(from_levels(originals), options={"reconstruct": False}))
+        rebuilt = to_levels(backend.decode(updates[-1].latents))
         seeds = range(max(0, count - 2 * len(originals)))
         drawn = to_levels(backend.decode(backend.sample_prior("z", seeds)))
-        return np.concatenate([originals, to_levels(updates[-1].reconstruction), drawn])[:count]
+        return np.concatenate([originals, rebuilt, drawn])[:count]
 
     def _backend(self, network: nn.Module, prior_images: int = SNAPSHOT_IMAGES) -> VaeBackend:
         """Return the network behind the interface, as a copy: training goes on undisturbed."""

@@ -1,0 +1,124 @@
+"""Data sets as latents, at the speed of the network: images are read while it works."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentlab.backends.base import EncodeUpdate
+from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Latents
+from latentlab.data.base import ImageDataset
+
+CHUNK = 64
+"""Images in one turn: few enough that previews between two turns do not wait long."""
+AHEAD = 2
+"""Chunks that are read while the network works on another one."""
+
+Progress = tuple[int, int, str]
+
+
+def read_ahead(
+    dataset: ImageDataset, chunk: int = CHUNK, ahead: int = AHEAD
+) -> Generator[NDArray[np.uint8], None, None]:
+    """Yield the images of a data set in order, uint8 ``(n, H, W, C)``, read in one other thread.
+
+    The thread ends with the iterator: at the end, at an error of ``dataset.read`` (raised here in
+    its turn), or when the iterator is closed.
+
+    Args:
+        dataset: read by one thread at a time, in order.
+        chunk: images in one turn.
+        ahead: chunks that wait at most.
+    """
+    starts = iter(range(0, len(dataset), chunk))
+    waiting: deque[Future[NDArray[np.uint8]]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="latentlab-read")
+
+    def read(start: int) -> NDArray[np.uint8]:
+        return dataset.read(np.arange(start, min(start + chunk, len(dataset))))
+
+    try:
+        while True:
+            while len(waiting) < ahead and (start := next(starts, None)) is not None:
+                waiting.append(pool.submit(read, start))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def to_network(levels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return uint8 ``(B, H, W, C)`` as float32 ``(B, C, H, W)`` in [-1, 1] on a device.
+
+    Bytes travel, not floats, and the channels stay last in memory, as networks here want them.
+    """
+    if not levels.flags.writeable:
+        levels = levels.copy()
+    pixels = torch.from_numpy(levels).to(device).permute(0, 3, 1, 2)
+    return pixels.to(torch.float32).div_(127.5).sub_(1)
+
+
+def check_encodes(backend: Any, dataset: ImageDataset) -> None:
+    """Raise ``LatentLabError`` unless a model can encode the images of a data set."""
+    if "encode" not in backend.spec.capabilities:
+        raise LatentLabError(
+            f"'{backend.spec.id}' cannot take images in, so no direction can be fitted on labelled "
+            "ones and no data set be mapped: choose a model that encodes."
+        )
+    if tuple(dataset.image_shape) != tuple(backend.spec.image_shape):
+        raise LatentLabError(
+            f"'{dataset.name}' has images {tuple(dataset.image_shape)} (channels, height, width), "
+            f"the model {tuple(backend.spec.image_shape)}: open the data at the model's size."
+        )
+
+
+def encode_images(
+    backend: Any, dataset: ImageDataset, message: str = "encoding", chunk: int = CHUNK
+) -> Generator[Progress, None, Latents]:
+    """Return the latents of all images of a data set (a VAE's posterior means).
+
+    Yields progress between two chunks. The images are read by another thread, which is gone when
+    this generator is done or closed, and nothing is decoded where the model can do without.
+
+    Args:
+        backend: of the model.
+        dataset: N images.
+        message: of the reports.
+        chunk: images in one turn.
+
+    Raises:
+        LatentLabError: the model cannot encode, or has images of another shape.
+    """
+    check_encodes(backend, dataset)
+    space, count, done = backend.spec.space(), len(dataset), 0
+    found: dict[str, NDArray[Any]] = {}
+    images = read_ahead(dataset, chunk)
+    try:
+        for levels in images:
+            for name, rows in _encoded(backend, levels).items():
+                if name not in found:
+                    found[name] = np.empty((count, *rows.shape[1:]), rows.dtype)
+                found[name][done : done + len(rows)] = rows
+            done += len(levels)
+            yield done, count, message
+    finally:
+        # Also when the asker stops in the middle: no thread is left behind.
+        images.close()
+    return Latents(space.name, found)
+
+
+@torch.inference_mode()
+def _encoded(backend: Any, levels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    pixels = to_network(levels, backend.device)
+    updates = backend.encode(pixels, options={"reconstruct": False})
+    last: EncodeUpdate = deque(updates, maxlen=1)[0]
+    return {name: values.float().cpu().numpy() for name, values in last.latents.items()}
