@@ -36,6 +36,14 @@ TOPICS: dict[str, tuple[str, str]] = {
         "Images that you keep. Press K to keep the selected one, drag it anywhere, F2 to name it, "
         "right-click to group it, Del to remove it. Everything can be undone.",
     ),
+    "manifold": (
+        "Manifold",
+        "Every point is an image of a data set, or a sample of the prior. Hover to see it decoded, "
+        "click to put it onto the canvas, double-click or K to keep it. Between the points of a "
+        "plane (native axes, PCA, two directions, three pictures) every place can be decoded: "
+        "Pictures fills the plane, and Steer drags the canvas through it. Lasso and rectangle "
+        "select; right-click a point for its nearest neighbours.",
+    ),
     "attributes": (
         "Attributes",
         "Each slider moves the latent along one direction; its unit is one standard deviation "

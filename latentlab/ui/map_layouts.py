@@ -15,6 +15,7 @@ from latentlab.core.latents import Latents
 from latentlab.core.plane import Plane, native_plane, plane_of_directions
 from latentlab.core.points import PointSet
 from latentlab.core.spec import LatentSpace
+from latentlab.latent import layouts
 
 NATIVE, PCA, TSNE, UMAP, PACMAP = "native", "pca", "tsne", "umap", "pacmap"
 DIRECTIONS, THREE = "directions", "three"
@@ -23,10 +24,7 @@ NEIGHBOUR_METHODS = (TSNE, UMAP, PACMAP)
 
 TITLES = {
     NATIVE: "Native axes",
-    PCA: "PCA",
-    TSNE: "t-SNE",
-    UMAP: "UMAP",
-    PACMAP: "PaCMAP",
+    **layouts.TITLES,
     DIRECTIONS: "Two directions",
     THREE: "Three pictures",
 }
@@ -72,14 +70,10 @@ class Placed:
     y_label: str = ""
 
 
-def width_of(points: PointSet) -> int:
-    """Return the number of latent values of one point."""
-    return sum(int(np.prod(array.shape[1:])) for array in points.parts.values())
-
-
 def is_quick(points: PointSet) -> bool:
     """Whether PCA of these points is done within a frame or two."""
-    return len(points) * width_of(points) <= AT_ONCE and width_of(points) <= 1024
+    width = layouts.width_of(points)
+    return len(points) * width <= AT_ONCE and width <= 1024
 
 
 def middle_of(points: PointSet) -> Latents:
@@ -93,44 +87,19 @@ def middle_of(points: PointSet) -> Latents:
     )
 
 
-def pca_plane(points: PointSet) -> Plane:
-    """Return the plane of the two axes along which the points spread most, through their mean.
-
-    The sign of an axis is the one that makes its largest entry positive, so that the same points
-    always lie the same way.
-
-    Raises:
-        LatentLabError: fewer than three points, or all on a line.
-    """
-    names = tuple(sorted(points.parts))
-    arrays = [np.asarray(points.parts[name], np.float64) for name in names]
-    flat = np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
-    if len(flat) < 3 or flat.shape[1] < 2:
-        raise LatentLabError("A map by PCA needs three points and two latent numbers: map more.")
-    mean = flat.mean(axis=0)
-    centred = flat - mean
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    axes = vectors[:, ::-1][:, :2].T
-    signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])
-    axes = axes * signs[:, None]
-    spread = np.square(centred).sum()
-    shares = np.square(centred @ axes.T).sum(axis=0) / spread if spread > 0 else np.zeros(2)
-
-    def parts(vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        found, start = {}, 0
-        for name, array in zip(names, arrays):
-            size = int(np.prod(array.shape[1:]))
-            found[name] = vector[start : start + size].reshape(array.shape[1:])
-            start += size
-        return found
-
-    labels = [f"PC {k + 1} ({share:.1%} of the variance)" for k, share in enumerate(shares)]
-    return Plane(points.space, parts(mean), parts(axes[0]), parts(axes[1]), *labels)
-
-
 def in_plane(choice: LayoutChoice, points: PointSet, plane: Plane) -> Placed:
     """Return the points as they project into a plane."""
     return Placed(choice, plane.coordinates(points.parts), plane, plane.x_label, plane.y_label)
+
+
+def by_components(choice: LayoutChoice, points: PointSet) -> Placed:
+    """Return the points along their first two principal components.
+
+    Raises:
+        LatentLabError: too few points, or all alike.
+    """
+    coordinates, plane = layouts.place_by_components(points)
+    return Placed(choice, coordinates, plane, plane.x_label, plane.y_label)
 
 
 def without_latents(choice: LayoutChoice, coordinates: NDArray[np.float32]) -> Placed:
@@ -162,7 +131,7 @@ def place_at_once(
             raise LatentLabError(f"Space '{space.name}' has {space.size} numbers: choose PCA.")
         return in_plane(choice, points, plane)
     if choice.method == PCA:
-        return in_plane(choice, points, pca_plane(points)) if is_quick(points) else None
+        return by_components(choice, points) if is_quick(points) else None
     if choice.method == DIRECTIONS:
         missing = [name for name in (choice.x, choice.y) if name not in directions]
         if missing:

@@ -257,8 +257,7 @@ class MapModel(QObject):
 
     def _place_meanwhile(self, points: PointSet) -> None:
         if map_layouts.is_quick(points):
-            plane = map_layouts.pca_plane(points)
-            self._place(map_layouts.in_plane(LayoutChoice(map_layouts.PCA), points, plane))
+            self._place(map_layouts.by_components(LayoutChoice(map_layouts.PCA), points))
 
     def _ask_layout(self, choice: LayoutChoice, points: PointSet) -> None:
         title = f"{map_layouts.TITLES[choice.method]} of {len(points):,} points"
