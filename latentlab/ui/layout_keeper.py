@@ -9,10 +9,12 @@ from PySide6.QtWidgets import QDockWidget, QWidget
 
 from latentlab.core.settings import Settings
 
-VERSION = 1
+VERSION = 2
 """Rises when the docks change so much that an old arrangement makes no sense."""
 
 LEFT_WIDTH, RIGHT_WIDTH = 220, 340
+_SHARE, _BROWSE_SHARE = 0.3, 0.45
+"""Of the window's width, for the panels on the right; usually, and while browsing."""
 _AREA = Qt.DockWidgetArea
 
 
@@ -70,7 +72,8 @@ class LayoutKeeper:
             self.right[0].raise_()
         self._size()
 
-    def _size(self) -> None:
+    def _size(self, share: float = _SHARE) -> None:
+        right_width = max(RIGHT_WIDTH, round(self._window.width() * share))
         horizontal = Qt.Orientation.Horizontal
         left = [dock for dock in self.left if not dock.isHidden()]
         right = [dock for dock in self.right if not dock.isHidden()]
@@ -79,17 +82,19 @@ class LayoutKeeper:
             weights = [55, 45][: len(left)]
             self._window.resizeDocks(left, weights, Qt.Orientation.Vertical)
         if right:
-            self._window.resizeDocks(right[:1], [RIGHT_WIDTH], horizontal)
+            self._window.resizeDocks(right[:1], [right_width], horizontal)
 
     def show_workspace(self, name: str) -> None:
-        """Show ``browse`` (library, history, large canvas) or ``edit`` (history and panels)."""
+        """Show ``browse`` (a large map in front) or ``edit`` (history, and sliders in front)."""
         self.reset()
+        self.left[0].setVisible(name != "edit")
         if name == "browse":
-            for dock in self.right:
-                dock.hide()
-        elif name == "edit":
-            self.left[0].hide()
-        self._size()
+            self.left[1].hide()
+        in_front = {"browse": "dock-manifold", "edit": "dock-attributes"}.get(name)
+        for dock in self.right:
+            if dock.objectName() == in_front:
+                dock.raise_()
+        self._size(_BROWSE_SHARE if name == "browse" else _SHARE)
 
     def save(self, settings: Settings) -> None:
         """Keep the arrangement in the settings."""

@@ -119,13 +119,16 @@ def test_number_key_shows_the_panel_and_reset_brings_all_back(window, qtbot):
     assert all(d.isVisible() for d in window.findChildren(QDockWidget))
 
 
-def test_workspaces_arrange_the_docks(window):
+def test_workspaces_arrange_the_docks(window, qtbot):
     window.actions_table.actions["workspace_browse"].trigger()
     assert window.library_panel.isVisible()
-    assert not window.hosts["attributes"].isVisible()
+    assert not window.history_panel.isVisible()
+    right = window.layout_keeper.right
+    qtbot.waitUntil(lambda: max(dock.width() for dock in right) > 0.4 * window.width())
     window.actions_table.actions["workspace_edit"].trigger()
     assert not window.library_panel.isVisible()
     assert window.hosts["attributes"].isVisible()
+    qtbot.waitUntil(lambda: window.hosts["attributes"].width() < 0.4 * window.width())
 
 
 def test_layout_and_settings_are_kept(tmp_path, qapp, qtbot):
@@ -304,10 +307,10 @@ def test_a_panel_that_fails_to_load_says_why(window, qtbot):
 def test_first_steps_tick_off_and_are_dismissed_for_good(window, qtbot):
     assert window.hint.isVisible()
     controller = window.controller
+    controller.apply_canvas(controller.document.canvas.with_edit("zebra", 2.0), "Place on the map")
     controller.set_edit("smiling", 1.0)
     controller.keep(0)
-    controller.undo()
-    assert window.hint.done == {"edit", "keep", "undo"}
+    assert window.hint.done == {"map", "edit", "keep"}
     assert shown_text(window.hint).count("✓") == 3
     qtbot.mouseClick(window.hint.close_button, Qt.MouseButton.LeftButton)
     assert not window.hint.isVisible()
@@ -456,10 +459,10 @@ def test_the_current_step_stays_in_sight_when_the_history_shrinks(window, qtbot)
     qtbot.waitUntil(lambda: view.viewport().rect().contains(view.visualRect(view.currentIndex())))
 
 
-def test_a_direction_file_says_where_it_is_of_use(window, tmp_path):
+def test_a_dropped_direction_that_the_model_has_is_no_second_slider(window, tmp_path):
     path = tmp_path / "own.safetensors"
     save_direction(path, next(iter(window.controller.directions.values())))
     before = window.controller.document
     assert drop_on(window.canvas, file_data(path))
-    assert "--direction own.safetensors" in shown_text(window.notice)
+    assert "is here already" in shown_text(window.status)
     assert window.controller.document == before

@@ -10,10 +10,10 @@ from latentlab.ui.icons import icon
 from latentlab.ui.widgets.flow_layout import FlowLayout
 
 STEPS: tuple[tuple[str, str], ...] = (
+    ("map", "Click the map"),
     ("edit", "Drag a slider"),
-    ("keep", "Click a face, then K"),
+    ("keep", "Keep one: K"),
     ("photo", "Drop a photo"),
-    ("undo", "Undo: Ctrl+Z"),
 )
 """Name and words of each step, in order."""
 
@@ -66,10 +66,10 @@ class HintBar(QWidget):
         history = self._controller.history
         canvas = document.canvas
         found = {
+            "map": history.entries[history.index].label.endswith("the map"),
             "edit": canvas is not None and bool(canvas.edits),
             "keep": bool(document.tray),
             "photo": canvas is not None and canvas.photo is not None,
-            "undo": history.can_redo,
         }
         new = {name for name, done in found.items() if done} - self.done
         if new:
