@@ -127,6 +127,63 @@ def test_the_copied_command_makes_the_bytes_of_the_export(app_window, qtbot, tmp
     assert again.read_bytes() == out.read_bytes()
 
 
+def test_own_directions_go_all_the_way_through_a_real_worker(
+    app_window, qtbot, tmp_path, tiny_model
+):
+    """A direction file, its slider, the export, its command, the dropped PNG, a sum, the tray."""
+    from latentlab.core.direction import Direction
+    from latentlab.core.directionfile import save_direction
+    from latentlab.services.library import ModelLibrary
+    from latentlab.services.renderer import Renderer
+
+    window, control = app_window, app_window.controller
+    vector = np.linspace(-1, 1, 8)
+    vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+    grin = Direction("grin", "z", {"z": vector}, 2.5, "logistic")
+    save_direction(tmp_path / "grin.safetensors", grin)
+    before = settled(window, qtbot).copy()
+    window.open_path(tmp_path / "grin.safetensors")
+    control.set_sampling(seed=40, count=3)
+    control.set_edits({"grin": 1.5, "smiling": -1.0}, "Both")
+    shown = settled(window, qtbot)
+    renderer = Renderer(ModelLibrary([tiny_model.parent], device="cpu"))
+    wanted = control.document.canvas
+    expected, latents = renderer.exact(wanted, None, {"grin": grin})
+    assert np.abs(shown.astype(int) - expected).max() <= 1
+    assert before.shape != shown.shape
+
+    out, again = tmp_path / "window.png", tmp_path / "command.png"
+    control.export_png(out)
+    qtbot.waitUntil(lambda: not control.jobs and out.is_file(), timeout=WAIT_MS)
+    words = shlex.split(control.copy_command())
+    words[words.index("--out") + 1] = str(again)
+    done = subprocess.run([sys.executable, "-m", "latentlab", *words[1:]], check=False)
+    assert done.returncode == 0
+    assert again.read_bytes() == out.read_bytes()
+
+    control.remove_direction("grin")
+    assert "grin" not in control.document.canvas.edits
+    window.open_path(out)
+    qtbot.waitUntil(lambda: control.document.canvas == wanted, timeout=WAIT_MS)
+    assert np.array_equal(settled(window, qtbot), shown)
+    assert "grin" in control.directions
+
+    for row in range(3):
+        control.keep(row)
+    control.combine(*(item.id for item in control.document.tray), 0.5)
+    qtbot.waitUntil(lambda: bool(control.document.canvas.stored), timeout=WAIT_MS)
+    rows = latents["z"].astype(np.float64)
+    found = control.store.latents(control.document.canvas)["z"]
+    np.testing.assert_allclose(found[0], 0.5 * (rows[0] - rows[1]) + rows[2], atol=1e-6)
+    settled(window, qtbot)
+
+    images = []
+    for item in control.document.tray:
+        qtbot.waitUntil(lambda i=item: control.thumbnail(i.picture) is not None, timeout=WAIT_MS)
+        images.append(control.thumbnail(item.picture))
+    assert np.abs(np.stack(images).astype(int) - expected).max() <= 1
+
+
 def test_a_killed_worker_is_started_again(app_window, qtbot):
     import psutil
 
