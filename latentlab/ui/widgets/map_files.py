@@ -14,9 +14,13 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 from latentlab.core import pointfile
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import replace_file
+from latentlab.ui.map_background import Background
 from latentlab.ui.map_model import MapModel
 from latentlab.ui.map_pictures import label_text, table_rows
 from latentlab.ui.widgets.point_map import PointMap
+
+MANY_ROWS = 5000
+"""A table of more rows is written in a thread."""
 
 
 class MapFiles(QObject):
@@ -37,6 +41,7 @@ class MapFiles(QObject):
         self._model = model
         self._map = point_map
         self._panel = parent
+        self._writing = Background(self)
 
     def menu(self, parent: QWidget) -> QMenu:
         """Return the menu of the map."""
@@ -106,10 +111,15 @@ class MapFiles(QObject):
             self._panel, "Export the selected points", "points.csv", "Tables (*.csv *.txt)"
         )
         if path:
-            with self._controller.reporting():
-                self.write_names(Path(path), points)
-                name = Path(path).name
-                self._controller.message.emit(f"Written: {name}, {len(points):,} points", path)
+            chosen = Path(path)
+            self._writing.run(
+                lambda: self.write_names(chosen, points),
+                lambda _: self._controller.message.emit(
+                    f"Written: {chosen.name}, {len(points):,} points", path
+                ),
+                lambda failure: self._controller.failed.emit(failure.message, failure.details),
+                much=len(points) > MANY_ROWS,
+            )
 
     def write_names(self, path: Path, points: np.ndarray) -> None:
         """Write a table of some points: commas, or tabs in a text file.
