@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import PIL
+from numpy.typing import NDArray
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.paths import cache_folder
@@ -17,9 +19,17 @@ from latentlab.data.base import ArrayDataset, ImageDataset, LabelColumn
 from latentlab.data.cache import OnProgress, cached, content_key, in_memory
 from latentlab.data.files import Stamp, cannot_open, is_image_name, printable, starts_with, walk
 from latentlab.data.transforms import DEFAULT_TRANSFORM, ImageTransform
-from latentlab.data.views import close, limited, transformed
+from latentlab.data.views import close, item_name, limited, spread_rows, transformed
 
-__all__ = ["DatasetReader", "ImageTransform", "labels_of", "open_dataset", "splits_of"]
+__all__ = [
+    "DatasetReader",
+    "ImageTransform",
+    "identity_of",
+    "labels_of",
+    "names_of",
+    "open_dataset",
+    "splits_of",
+]
 
 GROUP = "latentlab.datasets"
 READER_VERSION = 1
@@ -93,16 +103,7 @@ def open_dataset(
     if not use_cache:
         dataset = opened()
         return dataset if isinstance(dataset, ArrayDataset) else in_memory(dataset, on_progress)
-    files = [_stamps(file) for file in (path, *_related(reader, path, attributes))]
-    key = content_key(
-        READER_VERSION,
-        PIL.__version__,
-        type(reader).__qualname__,
-        files,
-        split,
-        limit,
-        asdict(transform),
-    )
+    key = content_key(*_identity(reader, path, attributes), split, limit, asdict(transform))
     return cached(opened, cache_dir or cache_folder() / "images", key, on_progress)
 
 
@@ -121,6 +122,51 @@ def labels_of(
     dataset = reader.open(path, split, DEFAULT_TRANSFORM, **extra)
     try:
         return dict(dataset.labels)
+    finally:
+        close(dataset)
+
+
+def identity_of(source: str, *, attributes: Path | None = None) -> str:
+    """Return a key that changes when a source's files do; a named source never changes.
+
+    Raises:
+        LatentLabError: there is no such source, or it is of no known kind.
+    """
+    if _named(source.partition(":")[0]) is not None:
+        return content_key(READER_VERSION, source)
+    path = _existing(source)
+    return content_key(*_identity(_recognise(path), path, attributes))
+
+
+def _identity(reader: DatasetReader, path: Path, attributes: Path | None) -> list[object]:
+    files = [_stamps(file) for file in (path, *_related(reader, path, attributes))]
+    return [READER_VERSION, PIL.__version__, type(reader).__qualname__, files]
+
+
+def names_of(
+    source: str,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    attributes: Path | None = None,
+) -> tuple[NDArray[np.int64], list[str] | None]:
+    """Return which images of a source ``open_dataset`` gives, without decoding them.
+
+    Args, errors: as for ``open_dataset``. Images that cannot be decoded are still among them.
+
+    Returns:
+        Rows in the whole source, and the images' names; ``None`` where they have none.
+    """
+    if _named(source.partition(":")[0]) is not None:
+        return np.arange(len(open_dataset(source, limit=limit)), dtype=np.int64), None
+    path = _existing(source)
+    reader = _recognise(path)
+    dataset = reader.open(path, split, DEFAULT_TRANSFORM, **_table(reader, path, attributes))
+    try:
+        rows = spread_rows(len(dataset), limit)
+        if not hasattr(dataset, "item_name"):
+            return rows, None
+        return rows, [item_name(dataset, int(row)) for row in rows]
     finally:
         close(dataset)
 

@@ -108,6 +108,12 @@ def transformed(dataset: ImageDataset, transform: ImageTransform) -> ImageDatase
     return Transformed(dataset, transform)
 
 
+def spread_rows(count: int, limit: int | None) -> NDArray[np.int64]:
+    """Return at most ``limit`` of ``count`` rows, spread evenly."""
+    kept = count if limit is None else min(count, limit)
+    return np.arange(kept, dtype=np.int64) * count // max(1, kept)
+
+
 def limited(dataset: ImageDataset, limit: int | None) -> ImageDataset:
     """Return at most ``limit`` images, spread evenly over the data set.
 
@@ -115,7 +121,7 @@ def limited(dataset: ImageDataset, limit: int | None) -> ImageDataset:
     """
     if limit is None or limit >= len(dataset):
         return dataset
-    indices = np.arange(limit, dtype=np.int64) * len(dataset) // limit
+    indices = spread_rows(len(dataset), limit)
     if isinstance(dataset, ArrayDataset):
         labels = {name: column.take(indices) for name, column in dataset.labels.items()}
         return replace(dataset, images=dataset.images[indices], labels=labels)
