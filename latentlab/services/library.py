@@ -154,10 +154,10 @@ def _distinct(entries: Iterable[Entry]) -> list[Entry]:
             continue
         copies.add((entry.id, entry.content))
         mark = entry.header.spec.fingerprint
-        names = (entry.id, f"{entry.id}@{mark[:8]}", f"{entry.id}@{_place(entry.path)}")
+        names = [entry.id, f"{entry.id}@{mark[:8]}", f"{entry.id}@{_place(entry.path)}"]
         first = taken.get(entry.id)
         if first is not None and first.header and first.header.spec.fingerprint == mark:
-            names = (entry.id, names[2])
+            del names[1]
         name = next((name for name in names if name not in taken), None)
         if name is not None:
             taken[name] = entry

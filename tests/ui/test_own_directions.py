@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from latentlab.core.autosave import Recoverable, autosave_folder
 from latentlab.core.direction import Direction
 from latentlab.core.directionfile import load_direction, save_direction
-from latentlab.core.document import Document
+from latentlab.core.document import Document, History
 from latentlab.core.latents import Latents
 from latentlab.core.requests import Failure, JobProgress, JobResult
-from latentlab.core.session import load_session
+from latentlab.core.session import load_session, save_session
 from latentlab.services.photo import ImportedLatents
 from latentlab.ui import document_directions as changes
 from latentlab.ui.edits import picture_key
@@ -371,6 +372,22 @@ def test_own_directions_are_work_and_are_autosaved(window):
     assert loaded.history.document == controller.document
     (key,) = controller.document.directions[0].vector.values()
     assert np.array_equal(loaded.arrays[key], mine().vector["z"])
+
+
+def test_what_a_crash_left_has_its_own_directions(window):
+    controller = window.controller
+    controller.add_directions([mine()], "Fit")
+    controller.set_edit("mine", 2.0)
+    images, document = controller.last_images.copy(), controller.document
+    left = autosave_folder() / "autosave-1-2.latentlab"
+    save_session(left, controller.session())
+    controller.replace_history(History())
+    controller.store = type(controller.store)()
+    window.keeper.restore(Recoverable(left, 1, 0.0))
+    assert controller.document == document
+    assert controller.dirty
+    assert np.array_equal(controller.last_images, images)
+    assert not left.exists()
 
 
 def test_a_dropped_direction_file_gets_a_row(window, tmp_path, qtbot):
