@@ -262,7 +262,7 @@ class DirectionActions:
             (name,) = self.add_directions([direction], f"Import {readable(direction.name)}")
             text = f"Imported: {self.title_of(name)}"
             if direction.fingerprint not in ("", entry.header.spec.fingerprint):
-                text = f"⚠ {text} was fitted on other weights: its effect may differ here."
+                text = f"⚠ {text}. It was fitted on other weights: its effect may differ here."
             self.message.emit(text, str(path))
             return name
         return None
