@@ -39,6 +39,10 @@ JOBS: dict[str, str] = {
     "principal_component_directions": (
         "latentlab.services.directions_axes:principal_component_directions"
     ),
+    "map_points": "latentlab.services.maps:map_points",
+    "map_layout": "latentlab.services.maps:map_layout",
+    "map_neighbours": "latentlab.services.maps:map_neighbours",
+    "map_images": "latentlab.services.maps:map_images",
     "dimension_directions": "latentlab.services.directions_axes:dimension_directions",
 }
 """Job function by kind, as ``module:function``."""

@@ -1,0 +1,137 @@
+"""Making the points of a map: a data set encoded, or the prior sampled, into a points file."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Array
+from latentlab.core.pointfile import half_precision, write_points
+from latentlab.core.points import PRIOR, PointSet
+from latentlab.core.spec import LatentSpace
+from latentlab.services.directions_data import Context, Step, opened
+from latentlab.services.maps_images import SourceRows, source_rows
+
+if TYPE_CHECKING:
+    from latentlab.data.base import ImageDataset
+
+MOST_SKIPPED = 1000
+"""Names of unreadable images that a points file keeps."""
+_PRIOR_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from: the arguments of ``open_dataset``, and what tells of changes."""
+
+    source: str
+    split: str | None
+    count: int
+    attributes: str | None
+    identity: str
+
+
+def check_space(space: LatentSpace) -> None:
+    """Raise ``LatentLabError`` unless the latents of a space are numbers."""
+    for part in space.parts:
+        if part.dtype != "float32":
+            raise LatentLabError(
+                f"Part '{part.name}' holds tokens, which have no place on a map: choose another "
+                "model."
+            )
+
+
+def sample_points(
+    backend: Any, model: str, path: Path, seeds: range
+) -> Generator[Step, None, None]:
+    """Sample the prior, one point a seed, and write the points file."""
+    import torch
+
+    space = backend.spec.space()
+    found: dict[str, Array] = {}
+    for start in range(0, len(seeds), _PRIOR_CHUNK):
+        yield start, len(seeds), "sampling the prior"
+        chunk = seeds[start : start + _PRIOR_CHUNK]
+        with torch.inference_mode():
+            parts = backend.sample_prior(space.name, list(chunk))
+        rows = {name: part.float().cpu().numpy() for name, part in parts.items()}
+        _fill(found, rows, start, len(seeds))
+    points = PointSet(
+        model=model,
+        fingerprint=backend.spec.fingerprint,
+        space=space.name,
+        source=PRIOR,
+        rows=np.arange(seeds.start, seeds.stop, dtype=np.int64),
+        parts={name: half_precision(array) for name, array in found.items()},
+    )
+    write_points(path, points, about={"limit": len(seeds)})
+
+
+def _fill(found: dict[str, Array], rows: Mapping[str, Array], start: int, count: int) -> None:
+    for name, array in rows.items():
+        if name not in found:
+            found[name] = np.empty((count, *array.shape[1:]), np.float32)
+        found[name][start : start + len(array)] = array
+
+
+def encode_points(
+    context: Context, backend: Any, model: str, path: Path, where: Source
+) -> Generator[Step, None, None]:
+    """Encode a data set and write the points file.
+
+    Raises:
+        LatentLabError: the model cannot encode, or the data cannot be opened.
+    """
+    from latentlab.evaluation.encode import check_encodes, encode_images
+
+    if "encode" not in backend.spec.capabilities:
+        raise LatentLabError(
+            f"'{model}' cannot take images in, so no data set can be mapped: map prior samples, or "
+            "choose a model that encodes."
+        )
+    shape = backend.spec.image_shape
+    arguments = (where.source, where.split, where.count, where.attributes)
+    dataset = yield from opened(context.lane, shape, *arguments)
+    check_encodes(backend, dataset)
+    listed = yield from source_rows(context, *arguments)
+    rows, names = _readable(listed, dataset)
+    latents = yield from encode_images(backend, dataset, "encoding images")
+    yield len(dataset), len(dataset), "writing the points"
+    points = PointSet(
+        model=model,
+        fingerprint=backend.spec.fingerprint,
+        space=latents.space,
+        source=where.source,
+        rows=rows,
+        parts={name: half_precision(array) for name, array in latents.items()},
+        split=where.split,
+        labels=dataset.labels,
+    )
+    skipped = [skip.name for skip in dataset.skipped][:MOST_SKIPPED]
+    about = {
+        "limit": where.count,
+        "attributes": where.attributes,
+        "identity": where.identity,
+        "channels": shape[0],
+        "size": shape[1],
+        "skipped": "\n".join(skipped) or None,
+    }
+    write_points(path, points, names=names, about=about)
+
+
+def _readable(listed: SourceRows, dataset: ImageDataset) -> tuple[Array, Sequence[str] | None]:
+    """Return rows and names of the images that could be decoded."""
+    rows, names = listed.rows, listed.names
+    if names is not None and len(rows) != len(dataset):
+        lost = {skip.name for skip in dataset.skipped}
+        kept = [place for place, name in enumerate(names) if name not in lost]
+        rows, names = rows[kept], [names[place] for place in kept]
+    if len(rows) != len(dataset):
+        # Changed while it was read, or names that stand twice: the order is all that is known.
+        return np.arange(len(dataset), dtype=np.int64), None
+    return rows, names
