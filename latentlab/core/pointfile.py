@@ -70,7 +70,7 @@ class PointsHeader(Frozen):
     space: str
     source: str
     split: str | None = None
-    parts: tuple[str, ...] = Field(min_length=1)
+    parts: tuple[str, ...]
     labels: tuple[LabelHeader, ...] = ()
     layouts: tuple[str, ...] = ()
     about: dict[str, str | int | None] = Field(default_factory=dict)
@@ -145,7 +145,11 @@ def write_points(
             _check_finite(name, iter([tensors[f"part.{name}"]]))
         if names is not None and len(names) != len(points):
             raise ValueError("another number of names than of points")
-    except (ValidationError, ValueError) as error:
+    except ValidationError as error:
+        raise LatentLabError(
+            "These points cannot be stored: what is said of them is of the wrong type.", str(error)
+        ) from error
+    except ValueError as error:
         raise LatentLabError(f"These points cannot be stored: {error}.") from error
     metadata = {KEY: header.model_dump_json()}
     replace_file(path, lambda target: save_file(tensors, target, metadata=metadata))
@@ -349,6 +353,8 @@ def check_layout(header: PointsHeader, tensors: Mapping[str, Tensor]) -> None:
     for name, kind in wanted.items():
         if name not in tensors or (tensors[name].dtype, tensors[name].shape) != kind:
             raise ValueError(f"'{name}' is missing or of another kind")
+    if not header.parts:
+        raise ValueError("it has no latents")
     for name in header.parts:
         part = tensors.get(f"part.{name}")
         if part is None or part.dtype not in ("F16", "F32"):
