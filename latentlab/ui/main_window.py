@@ -118,7 +118,21 @@ class MainWindow(QMainWindow):
             host = PanelHost(plugin, self.controller)
             self.hosts[plugin.row.id] = host
             self.layout_keeper.add(plugin.row.id, plugin.row.title, host, left=False)
+        self._connect_panels()
         self.layout_keeper.reset()
+
+    def _connect_panels(self) -> None:
+        """Let sliders ask for new ones."""
+        sliders, maker = (self.hosts[name].panel for name in ("attributes", "directions"))
+        if sliders is None or maker is None:
+            return
+
+        def refit(name: str) -> None:
+            self._bring("directions")
+            maker.refit(name)
+
+        sliders.direction_asked.connect(refit)
+        sliders.making_asked.connect(lambda: self._bring("directions"))
 
     def _bring(self, panel: str) -> None:
         """Bring a panel to the front."""

@@ -466,3 +466,12 @@ def test_a_dropped_direction_that_the_model_has_is_no_second_slider(window, tmp_
     assert drop_on(window.canvas, file_data(path))
     assert "is here already" in shown_text(window.status)
     assert window.controller.document == before
+
+
+def test_a_slider_is_fitted_again_in_the_directions_panel(window, qtbot):
+    sliders, maker = window.hosts["attributes"].panel, window.hosts["directions"].panel
+    menu = sliders.menu_for("zebra")
+    refit = next(a for a in menu.actions() if a.text().replace("&", "").startswith("Refit"))
+    refit.trigger()
+    qtbot.waitUntil(maker.isVisible)
+    assert maker.choosers["labels"].isChecked()
