@@ -43,7 +43,7 @@ Float = NDArray[np.float64]
 FitMethod = Literal[
     "calibrated", "joint regression", "mean difference", "logistic", "linear svm", "regression"
 ]
-"""``calibrated`` is joint regression, corrected by the effects that the probe measures; the edits of
+"""``calibrated`` is joint regression, corrected by the effects that the probe measures; edits of
 portraits are then refined by gradient."""
 
 CALIBRATION_SEED = 900_001
