@@ -32,6 +32,14 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
     ),
     "latentlab.panels": (
         Row(
+            "manifold",
+            "Manifold",
+            "latentlab.ui.panels.manifold:ManifoldPanel",
+            needs=("decode",),
+            summary="The latent space as a map: look, choose and steer.",
+            icon="map",
+        ),
+        Row(
             "attributes",
             "Attributes",
             "latentlab.ui.panels.attributes:AttributesPanel",

@@ -48,6 +48,7 @@ class ActionRow:
 
 _DO = "latentlab.ui.dialogs:"
 _SHOW = "latentlab.ui.view_actions:"
+_MAP = "latentlab.ui.map_actions:"
 
 ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(
@@ -154,6 +155,15 @@ ACTIONS: tuple[ActionRow, ...] = (
         "canvas",
         "Keep the selected image in the tray",
         separator=True,
+    ),
+    ActionRow(
+        "keep_map_selection",
+        "Keep the map's se&lection",
+        "&Edit",
+        f"{_MAP}keep_selection",
+        icon="keep",
+        enabled="map_selection",
+        tip="Keep the points that are selected on the map in the tray, at most 50",
     ),
     ActionRow(
         "reset_edits",
@@ -324,6 +334,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         f"{_SHOW}reset_layout",
         icon="layout",
         tip="Put every panel back to its place",
+    ),
+    ActionRow(
+        "fit_map",
+        "Fit the &map",
+        "&View",
+        f"{_MAP}fit_map",
+        icon="map-fit",
+        tip="Show all points of the map (Home on the map)",
     ),
     ActionRow(
         "full_screen",

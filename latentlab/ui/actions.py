@@ -35,6 +35,7 @@ CONDITIONS: dict[str, Callable[[Controller], bool]] = {
     "model": lambda controller: controller.model is not None,
     "directions": lambda controller: bool(controller.directions),
     "own_directions": _own_directions,
+    "map_selection": lambda controller: getattr(controller, "map_selection", None) is not None,
     "tray": lambda controller: bool(controller.document.tray),
     "undo": lambda controller: controller.history.can_undo,
     "redo": lambda controller: controller.history.can_redo,

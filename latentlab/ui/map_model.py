@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from latentlab.core import pointfile
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.labels import LabelColumn
@@ -18,8 +19,10 @@ from latentlab.core.plane import Plane
 from latentlab.core.points import PRIOR, PointSet
 from latentlab.core.requests import Failure
 from latentlab.core.spec import LatentSpace
+from latentlab.services import maps
 from latentlab.ui import map_layouts
 from latentlab.ui.map_background import Background
+from latentlab.ui.map_cached import newest_map
 from latentlab.ui.map_jobs import NewestJobs
 from latentlab.ui.map_layouts import LayoutChoice, Placed
 from latentlab.ui.map_pictures import first_label, latents_picture
@@ -112,19 +115,16 @@ class MapModel(QObject):
         self._take(None, None)
         if self._controller.model is not None:
             path = self._opened.get(self._mark()) or self.bundled()
+            path = path or newest_map(*self._mark())
             if path is not None:
                 self.open(path)
 
     def bundled(self) -> Path | None:
         """Return the points file that came with the model."""
-        from latentlab.services.maps import bundled_map
-
-        return None if self._controller.model is None else bundled_map(*self._mark())
+        return None if self._controller.model is None else maps.bundled_map(*self._mark())
 
     def open(self, path: Path | str) -> None:
         """Show the points of a file; a failure stands where the map would be."""
-        from latentlab.core import pointfile
-
         path = Path(path)
 
         def read() -> PointSet:

@@ -439,7 +439,7 @@ def test_the_tray_is_as_high_as_its_tiles_until_it_scrolls(window, qtbot):
 
 def test_a_number_key_puts_the_focus_into_its_panel(window, qtbot):
     window.canvas.view.setFocus()
-    qtbot.keyClick(window, Qt.Key.Key_1)
+    qtbot.keyClick(window, Qt.Key.Key_2)
     host = window.hosts["attributes"]
     qtbot.waitUntil(lambda: host.isAncestorOf(QApplication.focusWidget() or window))
 
