@@ -24,7 +24,11 @@ from latentlab.core.direction import Direction
 from latentlab.core.directionfile import load_direction
 from latentlab.core.errors import LatentLabError
 from latentlab.core.requests import Failure
+from latentlab.ui.widgets.direction_pages.arithmetic_page import ArithmeticPage
 from latentlab.ui.widgets.direction_pages.canvas_latents import CanvasLatents
+from latentlab.ui.widgets.direction_pages.components_page import ComponentsPage
+from latentlab.ui.widgets.direction_pages.groups_page import GroupsPage
+from latentlab.ui.widgets.direction_pages.labelling_page import LabellingPage
 from latentlab.ui.widgets.direction_pages.labels_page import LabelsPage
 from latentlab.ui.widgets.direction_pages.page import Page, Tools
 from latentlab.ui.widgets.direction_pages.results import Results
@@ -36,6 +40,10 @@ from latentlab.ui.widgets.picture_menu import show_menu
 _FILTER = "Direction (*.safetensors);;All files (*)"
 _PAGES: tuple[tuple[str, str, type[Page], str], ...] = (
     ("labels", "Labels", LabelsPage, "From the labels of a data set"),
+    ("groups", "Groups", GroupsPage, "From two groups of pictures"),
+    ("labelling", "Yes or no", LabellingPage, "Label images by hand"),
+    ("components", "Components", ComponentsPage, "Principal components and dimensions"),
+    ("arithmetic", "A − B + C", ArithmeticPage, "Arithmetic on three pictures"),
 )
 
 
@@ -87,7 +95,7 @@ class DirectionsPanel(QWidget):
             button.setText(title)
             button.setToolTip(f"{tip} (Alt+{number})")
             button.setAccessibleName(f"{tip}")
-            button.clicked.connect(lambda _=False, key=key: self.show_page(key))
+            button.clicked.connect(lambda _=False, key=key: self.show_page(key, focus=True))
             shortcut = QShortcut(QKeySequence(f"Alt+{number}"), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(lambda key=key: self.show_page(key, focus=True))
@@ -96,6 +104,8 @@ class DirectionsPanel(QWidget):
             self.choosers[key] = button
             page = kind(tools)
             page.hide()
+            if isinstance(page, GroupsPage):
+                page.asked_for.connect(lambda: self.show_page("groups"))
             self.pages[key] = page
             self._column.addWidget(page)
         self._column.addWidget(self.results)
@@ -126,6 +136,7 @@ class DirectionsPanel(QWidget):
         self.area.verticalScrollBar().setValue(0)
         if focus:
             self.choosers[key].setFocus()
+            self.pages[key].begin()
         self.page_changed.emit(key)
 
     def _follow(self, *_: object) -> None:

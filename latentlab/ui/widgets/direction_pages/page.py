@@ -60,6 +60,9 @@ class Page(QWidget):
             self.jobs.forget()
             self.follow_model()
 
+    def begin(self) -> None:
+        """The page was asked for: take the keys, if it has a place for them."""
+
     def follow_model(self) -> None:
         """Take another model; jobs on the old one were stopped."""
 
