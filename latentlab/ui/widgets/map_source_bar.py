@@ -88,6 +88,7 @@ class MapSourceBar(QWidget):
         self._build()
         model.points_changed.connect(self.follow)
         model.layout_changed.connect(self.follow)
+        model.jobs.changed.connect(self.follow)
         model.colour_changed.connect(self.follow)
         model.three.changed.connect(self.follow)
         controller.directions_changed.connect(self.follow)
