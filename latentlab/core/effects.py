@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from latentlab.core.direction import Direction
+
 Float = NDArray[np.float64]
 WARNING_SHARE = 0.5
 """A side effect over this share of the effect is warned of."""
@@ -95,3 +97,18 @@ class EffectReport:
         )
         selectivity = effect / side if side > 0 else float("inf")
         return EditFigures(effect, side, self.columns[worst], selectivity)
+
+
+@dataclass(frozen=True, eq=False)
+class Orthogonalised:
+    """Directions made to do one thing each, and what that changed.
+
+    Attributes:
+        directions: in the order in which they came; those that could not be bettered as they were.
+        before: what the old ones do, on samples that nothing was solved on.
+        after: what the new ones do, on the same samples.
+    """
+
+    directions: tuple[Direction, ...]
+    before: EffectReport
+    after: EffectReport

@@ -6,6 +6,7 @@ Everything here is a generator that yields ``(done, total, message)`` between tw
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from latentlab.evaluation.readers import ImageReader, LabelReader
 from latentlab.latent.directions import flat_vector
 
 Float = NDArray[np.float64]
+Update = Progress | tuple[int, int, str, EffectReport]
+"""Progress, sometimes with the report of the samples so far."""
 Samples = Callable[[slice], Latents]
 
 CHUNK = 8
@@ -144,7 +147,7 @@ def measure_effects(
     seed: int = 0,
     points: Latents | None = None,
     chunk: int = CHUNK,
-) -> Generator[Progress, None, EffectReport]:
+) -> Generator[Update, None, EffectReport]:
     """Move samples along each direction and report what each attribute does.
 
     Every sample is decoded as it is and moved by ``amount`` slider units; the paired change of each
@@ -171,7 +174,16 @@ def measure_effects(
         drawn = prior_samples(backend, space, seed, samples)
     else:
         drawn = point_samples(points, seed, samples)
-    changes = yield from changes_of(
-        backend, reader, directions, reader.columns, drawn, samples, amount, chunk
-    )
-    return report_of(backend, directions, reader, changes, amount=amount, seed=seed)
+    columns, count = reader.columns, len(directions)
+    changes = np.empty((count, samples, len(columns)))
+    steps = changes_of(backend, reader, directions, columns, drawn, samples, amount, chunk, changes)
+    report, shown = partial(report_of, backend, directions, reader, amount=amount, seed=seed), 8
+    for done, total, message in steps:
+        rows = done // (count + 1)
+        if rows >= 2 * shown and done % (count + 1) == 0 and rows < samples:
+            # What is known so far, at 16, 32, 64 ... samples.
+            shown = rows
+            yield done, total, message, report(changes[:, :rows])
+        else:
+            yield done, total, message
+    return report(changes)

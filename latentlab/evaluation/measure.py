@@ -106,6 +106,7 @@ def changes_of(
     count: int,
     amount: float,
     chunk: int = CHUNK,
+    changes: Float | None = None,
 ) -> Generator[Progress, None, Float]:
     """Move samples along each direction and read what changes, sample by sample.
 
@@ -118,11 +119,13 @@ def changes_of(
         count: N.
         amount: slider units.
         chunk: samples decoded in one turn.
+        changes: filled and returned, so that a caller sees what is there so far.
 
     Returns:
         ``(M, N, K)``, in standard deviations of the data.
     """
-    changes = np.empty((len(directions), count, len(columns)))
+    if changes is None:
+        changes = np.empty((len(directions), count, len(columns)))
     total = count * (len(directions) + 1)
     done = 0
     for start in range(0, count, chunk):

@@ -6,14 +6,14 @@ Everything here is a generator that yields ``(done, total, message)`` between tw
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentlab.core.direction import Direction
-from latentlab.core.effects import EditFigures, EffectReport
+from latentlab.core.effects import EditFigures, Orthogonalised
 from latentlab.core.errors import LatentLabError
 from latentlab.core.suggest import did_you_mean
 from latentlab.evaluation.combinations import (
@@ -45,21 +45,6 @@ SOLVE_SEED = 900_030
 ROUNDS = 2
 KEPT_TARGET = 0.85
 """A new direction keeps at least this share of the change of its attribute."""
-
-
-@dataclass(frozen=True, eq=False)
-class Orthogonalised:
-    """Directions before and after.
-
-    Attributes:
-        directions: as they were asked for, in that order; those not asked for as they were.
-        before: what the old ones do, on samples that nothing was solved on.
-        after: what the new ones do, on the same samples.
-    """
-
-    directions: tuple[Direction, ...]
-    before: EffectReport
-    after: EffectReport
 
 
 def is_better(new: EditFigures, old: EditFigures) -> bool:

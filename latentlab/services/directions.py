@@ -92,7 +92,7 @@ def fit_label_directions(
     if method not in LABEL_METHODS:
         raise no_method(method, LABEL_METHODS)
     backend = context.library.backend(model)
-    data = yield from encoded_data(context, backend, source, split, count, attributes, mirror)
+    data = yield from encoded_data(context, model, source, split, count, attributes, mirror)
     columns = factors(data.labels)
     if not labels or not columns:
         known = ", ".join(f.name for f in columns[:8]) or "none that vary"
@@ -101,7 +101,7 @@ def fit_label_directions(
     others = flat_vectors(data.space, orthogonal_to)
     held = data
     if held_out is not None:
-        held = yield from encoded_data(context, backend, held_out, None, count)
+        held = yield from encoded_data(context, model, held_out, None, count)
     found = yield from fit_vectors(
         data.latents,
         columns,

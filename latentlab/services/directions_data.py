@@ -6,19 +6,20 @@ Importing this module imports no torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentlab.core.direction import Direction, apply_edits
+from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.labels import LabelColumn
 from latentlab.core.latents import Latents
 from latentlab.core.pictures import check_stored
+from latentlab.core.points import PRIOR
 from latentlab.core.spec import LatentSpace
 from latentlab.core.suggest import did_you_mean
 from latentlab.services.lane import CpuLane
@@ -157,18 +158,18 @@ def opened(
 
 def encoded_data(
     context: Context,
-    backend: Any,
+    model: str,
     source: str,
     split: str | None = None,
     count: int | None = None,
     attributes: str | None = None,
     mirror: bool = False,
 ) -> Generator[Step, None, EncodedData]:
-    """Encode a data set.
+    """Encode a data set, or take its points from the cache, where maps keep them.
 
     Args:
         context: of the job.
-        backend: of the model.
+        model: id or path.
         source: as ``open_dataset`` takes it.
         split: part of it.
         count: at most so many images.
@@ -178,18 +179,49 @@ def encoded_data(
     Raises:
         LatentLabError: the model cannot encode, or the data cannot be opened.
     """
+    from latentlab.services.maps import MAX_POINTS, map_points
+
+    backend = context.library.backend(model)
+    if mirror:
+        return (yield from _mirrored(context, backend, source, split, count, attributes))
+    if "encode" not in backend.spec.capabilities:
+        raise LatentLabError(
+            f"'{backend.spec.id}' cannot take images in, so no direction can be fitted on labelled "
+            "ones: choose a model that encodes, or pick groups of its own samples by hand."
+        )
+    if source == PRIOR:
+        raise LatentLabError("Prior samples have no labels: choose labelled images.")
+    ready = yield from map_points(
+        context,
+        model=model,
+        source=source,
+        split=split,
+        count=MAX_POINTS if count is None else count,
+        attributes=attributes,
+    )
+    found = points_data(backend, ready.path)
+    about = dict(found.about) | ({} if attributes is None else {"attributes": attributes})
+    return replace(found, about=about)
+
+
+def _mirrored(
+    context: Context,
+    backend: Any,
+    source: str,
+    split: str | None,
+    count: int | None,
+    attributes: str | None,
+) -> Generator[Step, None, EncodedData]:
     from latentlab.data.mirror import Mirrored
     from latentlab.evaluation.encode import encode_images
     from latentlab.latent.directions import flatten
 
     shape = backend.spec.image_shape
-    dataset = yield from opened(context.lane, shape, source, split, count, attributes)
-    views = Mirrored(dataset) if mirror else dataset
+    views = Mirrored((yield from opened(context.lane, shape, source, split, count, attributes)))
     latents = yield from encode_images(backend, views, "encoding images")
     space = backend.spec.space()
     about = dict(views.describe()) | ({} if split is None else {"split": split})
-    images = views.shown if isinstance(views, Mirrored) else None
-    return EncodedData(space, flatten(space, latents.parts), views.labels, about, images)
+    return EncodedData(space, flatten(space, latents.parts), views.labels, about, views.shown)
 
 
 def points_data(backend: Any, path: str) -> EncodedData:
@@ -208,7 +240,10 @@ def points_data(backend: Any, path: str) -> EncodedData:
             "the map again."
         )
     space = backend.spec.space(points.space)
-    about = {"source": points.source, "count": len(points)}
+    points.latents([0]).check(space)
+    named = Path(points.source)
+    name = named.name if named.is_absolute() else points.source.partition(":")[0]
+    about = {"name": name, "source": points.source, "count": len(points)}
     if points.split is not None:
         about["split"] = points.split
     return EncodedData(space, flatten(space, points.parts), points.labels, about)
@@ -219,7 +254,12 @@ def spread_data(backend: Any, space: LatentSpace, path: str | None = None) -> En
 
     They are the points of ``path``, or else of the map that comes with the model, or else prior
     samples.
+
+    Raises:
+        LatentLabError: the points of ``path`` lie in another space.
     """
+    from latentlab.services.maps import bundled_map
+
     if path is not None:
         found = points_data(backend, path)
         if found.space.name == space.name:
@@ -227,10 +267,6 @@ def spread_data(backend: Any, space: LatentSpace, path: str | None = None) -> En
         raise LatentLabError(
             f"These points lie in space '{found.space.name}', not in '{space.name}': choose others."
         )
-    try:
-        from latentlab.services.maps import bundled_map
-    except ImportError:
-        return _prior_data(backend, space)
     bundled = bundled_map(backend.spec.id, backend.spec.fingerprint)
     if bundled is not None:
         found = points_data(backend, str(bundled))
@@ -246,7 +282,7 @@ def _prior_data(backend: Any, space: LatentSpace) -> EncodedData:
     count = max(2, min(PRIOR_SAMPLES, 2**24 // space.size))
     latents = prior_latents(backend, space.name, prior_seeds(PRIOR_SEED, count))
     rows = flatten(space, latents.parts)
-    return EncodedData(space, rows, about={"source": "prior", "count": count})
+    return EncodedData(space, rows, about={"source": PRIOR, "count": count})
 
 
 def picture_rows(
@@ -264,9 +300,7 @@ def picture_rows(
     found = []
     for picture, stored in items:
         check_stored(picture, stored)
-        known = dict(context.library.backend(picture.model).directions) | dict(directions)
-        base = context.renderer.base_latents(picture, stored)
-        found.append(apply_edits(base, picture.edits, known))
+        found.append(context.renderer.latents(picture, stored, directions))
     return stack(found)
 
 

@@ -43,6 +43,8 @@ JOBS: dict[str, str] = {
     "map_layout": "latentlab.services.maps:map_layout",
     "map_neighbours": "latentlab.services.maps:map_neighbours",
     "map_images": "latentlab.services.maps:map_images",
+    "measure_effects": "latentlab.services.directions_effects:measure_effects",
+    "orthogonalise_directions": "latentlab.services.directions_effects:orthogonalise_directions",
     "dimension_directions": "latentlab.services.directions_axes:dimension_directions",
 }
 """Job function by kind, as ``module:function``."""

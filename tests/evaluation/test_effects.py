@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from latentlab.core.direction import Direction
-from latentlab.core.effects import EditFigures, EffectReport
+from latentlab.core.effects import EditFigures, EffectReport, Orthogonalised
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.noise import noise_rows
 from latentlab.core.spec import LatentSpace, ModelSpec, PartSpec
 from latentlab.data.base import ArrayDataset, LabelColumn
 from latentlab.evaluation import effects
-from latentlab.evaluation.orthogonal import Orthogonalised, is_better, orthogonalised
+from latentlab.evaluation.orthogonal import is_better, orthogonalised
 from latentlab.evaluation.readers import (
     ProbeReader,
     fit_label_reader,
@@ -79,7 +79,7 @@ def last(work: Any) -> Any:
             progress.append(next(work))
         except StopIteration as end:
             assert progress
-            assert all(0 <= done <= total and text for done, total, text in progress)
+            assert all(0 <= done <= total and text for done, total, text, *_ in progress)
             return end.value
 
 
@@ -112,6 +112,16 @@ def test_the_effect_matrix_equals_its_closed_form() -> None:
     assert found is not None
     assert found.side == pytest.approx(max(abs(truth[0, 1]), abs(truth[0, 3])))
     assert report.figures("z[3]") is None
+
+
+def test_reports_of_the_first_samples_come_on_the_way() -> None:
+    weights, step = np.eye(DIM, 4), np.full(DIM, 4.0)
+    work = effects.measure_effects(
+        WholeModel(), [direction("a", step)], WholeReader(weights), samples=48
+    )
+    partial = [item[3] for item in work if len(item) == 4]
+    assert [report.samples for report in partial] == [16, 32]
+    np.testing.assert_allclose(partial[0].mean[0], 8.0)
 
 
 def test_standard_errors_are_those_of_the_paired_changes() -> None:
