@@ -44,7 +44,7 @@ def source_title(points: PointSet) -> str:
 def point_title(points: PointSet, point: int) -> str:
     """Return what one point is called: its seed, or its row in the data set."""
     row = int(points.rows[point])
-    return f"seed {row}" if points.is_prior else f"{source_title(points)}, row {row}"
+    return f"Seed {row}" if points.is_prior else f"{source_title(points)}, row {row}"
 
 
 def _common(points: PointSet, model: str, like: Picture | None) -> dict[str, Any]:
@@ -114,7 +114,10 @@ def label_text(column: LabelColumn, point: int) -> str:
 
 def point_lines(points: PointSet, point: int, first: str | None) -> list[str]:
     """Return what a card says of a point: its title, then some labels, ``first`` on top."""
-    names = [name for name in points.labels if name != first]
+    columns = points.labels.values()
+    # A class says it already: "cat: no" would only fill the card.
+    told = {name for column in columns if column.kind == "categorical" for name in column.classes}
+    names = [name for name in points.labels if name != first and name not in told]
     if first is not None and first in points.labels:
         names.insert(0, first)
     lines = [point_title(points, point)]
@@ -122,7 +125,7 @@ def point_lines(points: PointSet, point: int, first: str | None) -> list[str]:
         text = label_text(points.labels[name], point)
         if text:
             lines.append(f"{readable(name)}: {text}")
-    return [lines[0][:1].upper() + lines[0][1:], *lines[1:]]
+    return lines
 
 
 def place_lines(placed: Placed, target: Target) -> list[str]:

@@ -62,7 +62,7 @@ def test_hover_decodes_the_point_beside_the_cursor(panel, stage, qtbot):
     hover(panel, qtbot, at)
     assert panel.card.isVisible()
     np.testing.assert_array_equal(panel.card.image, decode(panel.model.points.parts["z"][25:26])[0])
-    assert panel.card.lines[:2] == ["Faces.zip, row 1025", "Kind: square"]
+    assert panel.card.lines[:2] == ["faces.zip, row 1025", "Kind: square"]
     assert not panel.card.geometry().contains(at.toPoint())
     assert panel.map.rect().contains(panel.card.geometry())
 
