@@ -41,9 +41,9 @@ _FILTER = "Direction (*.safetensors);;All files (*)"
 _PAGES: tuple[tuple[str, str, type[Page], str], ...] = (
     ("labels", "Labels", LabelsPage, "From the labels of a data set"),
     ("groups", "Groups", GroupsPage, "From two groups of pictures"),
-    ("labelling", "Yes or no", LabellingPage, "Label images by hand"),
-    ("components", "Components", ComponentsPage, "Principal components and dimensions"),
-    ("arithmetic", "A − B + C", ArithmeticPage, "Arithmetic on three pictures"),
+    ("labelling", "Yes/no", LabellingPage, "Label images by hand"),
+    ("components", "Axes", ComponentsPage, "Principal components and dimensions"),
+    ("arithmetic", "A−B+C", ArithmeticPage, "Arithmetic on three pictures"),
 )
 
 

@@ -21,6 +21,8 @@ LABEL = "A - B + C"
 """How the controller's steps of the history begin."""
 REACH = 3.0
 _STEPS = 100
+_SYMBOL = 8
+"""Least logical pixels of a sign between two pictures."""
 _TEACH = (
     "Take what A has and B has not, and give it to C: the face with glasses, minus the same face "
     "without, plus another one. Drop three kept pictures here, or press Enter on a place. The "
@@ -36,7 +38,7 @@ class ArithmeticPage(Page):
         self.setAccessibleName("Arithmetic")
         controller = self._controller
         self.wells = {title: PictureWell(controller, title) for title in "ABC"}
-        self.result = PictureTile(controller, "Result")
+        self.result = PictureTile(controller, "Result", named=False)
         self.slider = QuietSlider()
         self.slider.setRange(round(-REACH * _STEPS), round(REACH * _STEPS))
         self.slider.setSingleStep(_STEPS // 10)
@@ -69,11 +71,12 @@ class ArithmeticPage(Page):
 
     def _lay_out(self) -> None:
         self._line = QHBoxLayout()
-        self._line.setSpacing(2)
+        self._line.setSpacing(0)
         for title, symbol in zip("ABC", "−+="):
             self._line.addWidget(self.wells[title])
             label = QLabel(symbol)
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            label.setMinimumWidth(_SYMBOL)
             font = label.font()
             font.setBold(True)
             label.setFont(font)
@@ -220,7 +223,7 @@ class ArithmeticPage(Page):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Make the pictures as large as the width has room for."""
         super().resizeEvent(event)
-        room = (self.width() - 3 * 16 - 7 * 2) // 4 - 2
+        room = (self.width() - 3 * _SYMBOL) // 4 - 2
         side = 128 if room >= 128 else min(room, 64 if room < 96 else 96)
         for tile in (*self.wells.values(), self.result):
             tile.set_side(max(44, side))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, Qt
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRect, Qt
 from PySide6.QtGui import QPainter, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTreeWidget,
@@ -24,6 +25,7 @@ from latentlab.core.points import PRIOR
 from latentlab.ui.map_pictures import source_title
 from latentlab.ui.widgets.direction_pages.dimensions import DimensionsSection
 from latentlab.ui.widgets.direction_pages.direction_strip import DirectionStrip
+from latentlab.ui.widgets.direction_pages.label_tree import fit_rows, show_boxes
 from latentlab.ui.widgets.direction_pages.page import Page, Tools, caption_label, named
 from latentlab.ui.widgets.quiet import QuietSpinBox
 
@@ -31,6 +33,16 @@ PRIOR_COUNT = 2000
 COUNT = 10
 MOST_COMPONENTS = 64
 _MAP, _SAMPLES = "map", "samples"
+_TEACH = (
+    "The ways in which images differ most: each is a slider that nobody named. Look at what it "
+    "does, and keep what is of use."
+)
+_EVEN = (
+    "⚠ These points vary nearly alike in every way, so that no component stands out. Map the "
+    "images of a data set and choose its points above."
+)
+_EVEN_SHARE = 2.5
+"""With the largest component below so many times an even share, none stands out."""
 _SHARE_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
@@ -51,7 +63,9 @@ class _ShareDelegate(QStyledItemDelegate):
         room = option.rect.adjusted(4, 3, -text, -3)
         width = round(room.width() * share / largest) if largest > 0 else 0
         bar = QRect(room.left(), room.top(), max(1, width), room.height())
-        painter.fillRect(bar, option.palette.highlight())
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        palette = option.palette
+        painter.fillRect(bar, palette.highlightedText() if chosen else palette.highlight())
 
 
 class ComponentsPage(Page):
@@ -90,14 +104,12 @@ class ComponentsPage(Page):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        show_boxes(self.list, self.palette())
         heading = QLabel("Principal components")
         font = heading.font()
         font.setBold(True)
         heading.setFont(font)
-        self._teach = caption_label(
-            "The ways in which images differ most: each is a slider that nobody named. Look at "
-            "its strip, name it and keep what is of use."
-        )
+        self._teach = caption_label(_TEACH)
         line = QHBoxLayout()
         line.addLayout(named("&Number", self.count_box), 1)
         line.addWidget(self.find_button)
@@ -147,6 +159,12 @@ class ComponentsPage(Page):
         here = self._mapped is not None and self._mapped.points is not None
         return str(self._mapped.path) if here and self._mapped.path else None
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Keep the boxes visible on dark ground."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            show_boxes(self.list, self.palette())
+
     def follow_model(self) -> None:
         """Components are of one model."""
         self._take(())
@@ -191,9 +209,8 @@ class ComponentsPage(Page):
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(0, Qt.CheckState.Unchecked)
-        lines = min(8, max(1, len(self._found)))
-        self.list.setFixedHeight(self.fontMetrics().height() * (lines + 1) + 4 * lines + 16)
         self.list.blockSignals(False)
+        fit_rows(self.list, 8)
         if self._found:
             self.list.setCurrentItem(self.list.topLevelItem(0))
             self._show(self.list.topLevelItem(0))
@@ -202,6 +219,13 @@ class ComponentsPage(Page):
     def _show(self, item: QTreeWidgetItem | None) -> None:
         row = -1 if item is None else self.list.indexOfTopLevelItem(item)
         self.strip.set_direction(self._found[row] if 0 <= row < len(self._found) else None)
+
+    @property
+    def _even(self) -> bool:
+        """Whether the points vary nearly alike in every way, as an N(0, 1) prior does."""
+        space = self.space
+        largest = float(self._found[0].provenance.get("share", 1.0)) if self._found else 1.0
+        return space is not None and space.size > 8 and largest * space.size < _EVEN_SHARE
 
     @property
     def checked(self) -> list[Direction]:
@@ -223,7 +247,8 @@ class ComponentsPage(Page):
         shown = bool(self._found)
         for widget in (self.list, self.strip, self.add_button):
             widget.setVisible(shown)
-        self._teach.setVisible(not shown)
+        self._teach.setText(_EVEN if shown and self._even else _TEACH)
+        self._teach.setVisible(not shown or self._even)
         running = self.jobs.running
         self.find_button.setEnabled(not running and self._controller.model is not None)
         count = len(self.checked)

@@ -176,7 +176,8 @@ class DimensionsSection(QWidget):
             self.slider.blockSignals(False)
         self.strip.set_direction(self.direction)
         known = self._deviations
-        said = f"1 σ = {1.0 if known is None else known[index]:.3g} latent units"
+        unit = 1.0 if known is None else float(known[index])
+        said = f"1 σ = {unit:.3g} latent unit{'s' * (unit != 1)}"
         self.figure.setText(said)
 
     @property

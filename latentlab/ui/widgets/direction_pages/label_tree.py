@@ -25,6 +25,20 @@ LabelRow = tuple[str, str, tuple[str, ...], int]
 _KINDS = {"binary": "yes or no", "continuous": "number"}
 
 
+def show_boxes(tree: QTreeWidget, palette: QPalette) -> None:
+    """Make empty check boxes visible: Fusion frames them a shade darker than the window."""
+    own = tree.palette()
+    own.setColor(QPalette.ColorRole.Window, faint(palette, 0.7))
+    tree.setPalette(own)
+
+
+def fit_rows(tree: QTreeWidget, most: int) -> None:
+    """Give a tree the height of its rows, at most so many."""
+    lines = min(most, max(1, tree.topLevelItemCount()))
+    row = max(tree.sizeHintForRow(0), tree.fontMetrics().height())
+    tree.setFixedHeight(row * lines + tree.header().sizeHint().height() + 2 * tree.frameWidth() + 2)
+
+
 class LabelTree(QWidget):
     """A searchable list with a check box for each label, and for each class of a label.
 
@@ -60,20 +74,14 @@ class LabelTree(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.search)
         layout.addWidget(self.tree)
-        self._recolour()
+        show_boxes(self.tree, self.palette())
         self.set_rows(())
 
     def changeEvent(self, event: QEvent) -> None:
         """Keep the boxes visible on dark ground."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
-            self._recolour()
-
-    def _recolour(self) -> None:
-        """Fusion draws the frame of an empty box a shade darker than the window."""
-        palette = self.tree.palette()
-        palette.setColor(QPalette.ColorRole.Window, faint(self.palette(), 0.7))
-        self.tree.setPalette(palette)
+            show_boxes(self.tree, self.palette())
 
     def set_rows(self, rows: Sequence[LabelRow]) -> None:
         """Show the labels of a data set; those that were chosen before stay so."""
@@ -88,8 +96,7 @@ class LabelTree(QWidget):
         self.tree.setRootIsDecorated(any(row[2] for row in rows))
         self.tree.blockSignals(False)
         self.search.setVisible(len(rows) > 8)
-        lines = min(8, max(3, len(rows)))
-        self.tree.setFixedHeight(self.fontMetrics().height() * (lines + 1) + 4 * lines + 16)
+        fit_rows(self.tree, 8)
         self.check(chosen)
 
     def _item(

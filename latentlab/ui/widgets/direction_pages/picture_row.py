@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 
 from latentlab.core.document import Picture
 from latentlab.ui.widgets.colours import faint, surround
-from latentlab.ui.widgets.images import Images
+from latentlab.ui.widgets.images import Images, as_qimage
 from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
 from latentlab.ui.widgets.thumbnail import paint_image
@@ -192,10 +192,21 @@ class PictureRow(QWidget):
         if image is None:
             painter.fillRect(box, surround(self.palette()))
         else:
-            paint_image(painter, box, image, self.devicePixelRatioF())
+            self._paint_pixels(painter, box, image)
         if self.hasFocus() and place == self._at:
             painter.setPen(QPen(self.palette().highlight().color(), 2))
             painter.drawRect(box)
+
+    def _paint_pixels(self, painter: QPainter, box: QRect, image: Images) -> None:
+        """Enlarge by whole numbers; in a narrow row, make smaller as little as needed."""
+        ratio = self.devicePixelRatioF()
+        if image.shape[1] <= box.width() * ratio:
+            paint_image(painter, box, image, ratio)
+            return
+        height = round(box.width() * image.shape[0] / image.shape[1])
+        place = QRect(box.left(), box.top(), box.width(), min(height, box.height()))
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(place, as_qimage(image))
 
     def event(self, event: QEvent) -> bool:
         """Take own keys before a shortcut of the window; ask for images outside of painting."""

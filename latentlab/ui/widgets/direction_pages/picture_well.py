@@ -42,12 +42,16 @@ class PictureTile(QWidget):
     Args:
         controller: of the window.
         title: what it is in the formula.
+        named: whether the picture's name stands beside the title.
     """
 
-    def __init__(self, controller: Any, title: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, controller: Any, title: str, named: bool = True, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._controller = controller
         self._title = title
+        self._named = named
         self._picture: Picture | None = None
         self._side = 64
         self._pressed: QPoint | None = None
@@ -65,7 +69,7 @@ class PictureTile(QWidget):
     def set_picture(self, picture: Picture | None) -> None:
         """Show a picture of one image."""
         self._picture = picture
-        name = "empty" if picture is None else tray_name(picture)
+        name = "empty" if picture is None else tray_name(picture) if self._named else "here"
         self.setAccessibleName(f"{self._title}: {name}")
         self.setToolTip(f"{self._title}: {name}")
         self.update()
@@ -112,7 +116,8 @@ class PictureTile(QWidget):
         line = QRect(0, box.bottom() + 2, self.width(), self.height() - box.bottom() - 2)
         painter.setFont(small_font(self.font()))
         painter.setPen(faint(self.palette(), 0.85))
-        name = "" if self._picture is None else f" {tray_name(self._picture)}"
+        known = self._named and self._picture is not None
+        name = f" {tray_name(self._picture)}" if known else ""
         text = painter.fontMetrics().elidedText(
             f"{self._title}{name}", Qt.TextElideMode.ElideRight, line.width()
         )
@@ -197,7 +202,7 @@ class PictureWell(PictureTile):
     refused = Signal(str)
 
     def __init__(self, controller: Any, title: str, parent: QWidget | None = None) -> None:
-        super().__init__(controller, title, parent)
+        super().__init__(controller, title, parent=parent)
         self._item = ""
         self.setAcceptDrops(True)
         controller.document_changed.connect(self._follow)
