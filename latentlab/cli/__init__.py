@@ -15,6 +15,7 @@ import tyro
 
 from latentlab.cli.images import Decode, Edit, Encode, Sample
 from latentlab.cli.machine import Bench, Doctor, Gui, Models
+from latentlab.cli.maps import Map
 from latentlab.cli.study import Direction, Measure
 from latentlab.cli.train import Train
 from latentlab.core.errors import LatentLabError
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Any] = {
     "decode": Decode,
     "direction": Direction,
     "edit": Edit,
+    "map": Map,
     "measure": Measure,
     "train": Train,
     "bench": Bench,
