@@ -13,10 +13,12 @@ from typing import Annotated, Any, Union
 
 import tyro
 
+from latentlab.cli.directions import Arithmetic, Direction, Labels
+from latentlab.cli.effects import Orthogonalise
 from latentlab.cli.images import Decode, Edit, Encode, Sample
 from latentlab.cli.machine import Bench, Doctor, Gui, Models
 from latentlab.cli.maps import Map
-from latentlab.cli.study import Direction, Measure
+from latentlab.cli.study import Measure
 from latentlab.cli.train import Train
 from latentlab.core.errors import LatentLabError
 
@@ -26,7 +28,10 @@ COMMANDS: dict[str, Any] = {
     "sample": Sample,
     "encode": Encode,
     "decode": Decode,
+    "labels": Labels,
     "direction": Direction,
+    "arithmetic": Arithmetic,
+    "orthogonalise": Orthogonalise,
     "edit": Edit,
     "map": Map,
     "measure": Measure,

@@ -1,26 +1,24 @@
-"""Commands that find directions and measure them: ``direction``, ``measure``."""
+"""Commands that measure edits, directions and effects: ``measure``."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
 import tyro
 
 from latentlab.cli.common import Json, Machine, Model, Progress, print_json
+from latentlab.cli.directions import Source
+from latentlab.cli.effects import MeasureEffects
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
     from latentlab.data.base import ImageDataset
 
 Value = TypeVar("Value")
-Source = Annotated[
-    str,
-    tyro.conf.arg(metavar="SOURCE", help="Folder, zip, data file, or portraits:count=5000,seed=3."),
-]
 
 
 def finish(work: Generator[Any, None, Value], quiet: bool = False) -> Value:
@@ -53,62 +51,6 @@ def open_for(backend: Any, source: str, split: str | None) -> ImageDataset:
     transform = ImageTransform(size=height, channels=channels)
     dataset: ImageDataset = open_dataset(source, split=split, transform=transform)
     return dataset
-
-
-@dataclass(frozen=True)
-class Direction:
-    """Find the direction of a label from labelled images, and write it to a file.
-
-    Example: latentlab direction portraits-vae --data portraits:count=4000,seed=5 --label smiling
-    --out smiling.safetensors
-    """
-
-    model: Model
-    data: Source
-    label: Annotated[str, tyro.conf.arg(help="Binary or continuous label of the data.")]
-    out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="The direction file to write.")]
-    split: Annotated[str | None, tyro.conf.arg(help="Part of the data, for example train.")] = None
-    held_out: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="SOURCE", help="Sets the scale of 1 sigma; the data itself if none."),
-    ] = None
-    method: Annotated[
-        Literal["mean difference", "joint regression", "logistic", "linear svm", "regression"],
-        tyro.conf.arg(help="joint regression holds the other labels fixed."),
-    ] = "mean difference"
-    mirror: Annotated[bool, tyro.conf.arg(help="Fit on mirrored images too.")] = False
-    name: Annotated[str | None, tyro.conf.arg(help="Of the direction; the label if none.")] = None
-    machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
-    json: Json = False
-
-    def run(self) -> int:
-        """Fit and write the direction."""
-        from latentlab.core.directionfile import save_direction
-        from latentlab.data.mirror import Mirrored
-        from latentlab.evaluation.fit import fit_directions
-
-        backend = self.machine.library().backend(self.model)
-        dataset = open_for(backend, self.data, self.split)
-        work = fit_directions(
-            backend,
-            Mirrored(dataset) if self.mirror else dataset,
-            open_for(backend, self.held_out, None) if self.held_out else dataset,
-            method=self.method,
-            names=[self.label],
-        )
-        direction = replace(last(work, self.json)[self.label], name=self.name or self.label)
-        save_direction(self.out, direction)
-        if self.json:
-            print_json(
-                {"out": self.out, "name": direction.name, "scale": direction.scale}
-                | dict(direction.provenance)
-            )
-        else:
-            print(f"{direction.name} ({direction.method}), 1 sigma = {direction.scale:.3g}")
-            for key, value in direction.provenance.items():
-                print(f"  {key}: {value}")
-            print(f"in {self.out}")
-        return 0
 
 
 @dataclass(frozen=True)
@@ -285,7 +227,7 @@ class MeasurePhotos:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure edits and directions.
+    """Measure edits, directions and what all sliders do beside.
 
     Example: latentlab measure edit portraits-vae --json
     """
@@ -298,6 +240,9 @@ class Measure:
         ]
         | Annotated[
             MeasurePhotos, tyro.conf.subcommand("photos", description=MeasurePhotos.__doc__)
+        ]
+        | Annotated[
+            MeasureEffects, tyro.conf.subcommand("effects", description=MeasureEffects.__doc__)
         ]
     )
 

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from latentlab.core.errors import LatentLabError
 from latentlab.core.suggest import did_you_mean
 from latentlab.evaluation.factors import Factor, joint_vectors
-from latentlab.latent.crossval import FOLDS, FitTask, fit_tasks, fold_of_rows, has_evidence
+from latentlab.latent.crossval import (
+    FOLDS,
+    MIN_EACH,
+    FitTask,
+    fit_tasks,
+    fold_of_rows,
+    has_evidence,
+)
 from latentlab.latent.directions import Method, orthogonalise, unit
 from latentlab.latent.metrics import Interval, auc_interval, correlation_interval
 
@@ -51,6 +58,36 @@ def chosen_factors(columns: Sequence[Factor], names: Sequence[str] | None) -> li
             )
         found |= {factor.name: factor for factor in mine}
     return list(found.values())
+
+
+def with_evidence(wanted: Sequence[Factor], names: Sequence[str]) -> list[Factor]:
+    """Return the factors that have enough images of each kind to be fitted and judged.
+
+    A rare class is left out where its label was asked for as a whole.
+
+    Args:
+        wanted: of ``chosen_factors``.
+        names: as asked for.
+
+    Raises:
+        LatentLabError: a factor that was asked for by name, or all classes of a label, are rare.
+    """
+    found = [f for f in wanted if has_evidence(f.values[f.seen], f.binary)]
+    for name in names:
+        if any(name in (factor.name, factor.label) for factor in found):
+            continue
+        rare = next(f for f in wanted if name in (f.name, f.label))
+        on = int((rare.values[rare.seen] > 0.5).sum())
+        counts = (
+            f"on in {on} and off in {int(rare.seen.sum()) - on}"
+            if rare.binary
+            else (f"known for {int(rare.seen.sum())}")
+        )
+        raise LatentLabError(
+            f"'{rare.name}' is {counts} of these images, which is too few to judge a direction by "
+            f"({MIN_EACH} of each kind are needed): use more images, or pick groups by hand."
+        )
+    return found
 
 
 def method_of(factor: Factor, method: Method) -> Method:

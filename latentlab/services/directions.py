@@ -87,7 +87,7 @@ def fit_label_directions(
     """
     from latentlab.evaluation.factors import factors
     from latentlab.evaluation.fit import directions_from
-    from latentlab.evaluation.vectors import chosen_factors, fit_vectors
+    from latentlab.evaluation.vectors import chosen_factors, fit_vectors, with_evidence
 
     if method not in LABEL_METHODS:
         raise no_method(method, LABEL_METHODS)
@@ -97,7 +97,7 @@ def fit_label_directions(
     if not labels or not columns:
         known = ", ".join(f.name for f in columns[:8]) or "none that vary"
         raise LatentLabError(f"Choose a label to find the direction of; there are: {known}.")
-    wanted = chosen_factors(columns, labels)
+    wanted = with_evidence(chosen_factors(columns, labels), labels)
     others = flat_vectors(data.space, orthogonal_to)
     held = data
     if held_out is not None:
