@@ -23,6 +23,7 @@ from latentlab.services.targets import load_target
 Progress = Callable[[int, int, str], None]
 
 BENCHMARKS: dict[str, str] = {
+    "encode": "latentlab.services.bench.encode:run",
     "hover": "latentlab.services.bench.hover:run",
     "map": "latentlab.services.bench.map:run",
     "slider_flood": "latentlab.services.bench.slider_flood:run",
