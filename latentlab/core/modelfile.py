@@ -100,7 +100,10 @@ def replace_file(path: Path, write: Any) -> None:
         # Not tempfile: its files are readable by their owner alone, and stay so after the rename.
         candidate.touch(exist_ok=False)
         temporary = candidate
+        mode = candidate.stat().st_mode
         write(temporary)
+        # safetensors puts a file of its own in this place, again for its owner alone.
+        temporary.chmod(mode)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)

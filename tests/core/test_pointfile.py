@@ -148,6 +148,12 @@ def test_a_replaced_file_leaves_what_was_read(path: Path) -> None:
     assert not read_points(path).parts["global"].any()
 
 
+def test_others_may_read_what_is_written(path: Path) -> None:
+    plain = path.with_name("plain.txt")
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
 def test_half_precision_only_where_it_loses_nothing() -> None:
     rng = np.random.default_rng(1)
     usual = rng.normal(size=(500, 20)).astype(np.float32)
