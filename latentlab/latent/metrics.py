@@ -153,8 +153,34 @@ def _placements(labels: Array, scores: Array) -> tuple[Float, Float]:
     return above, below
 
 
+def _reach_by_size(value: float, count: int, rest: int) -> tuple[float, float]:
+    """Return where an AUC may lie by the numbers of rows alone, 95% (Newcombe 2006, method 5).
+
+    The ends t solve |t - value| = 1.96 sqrt(V(t)), V being the variance of Hanley and McNeil 1982
+    with (count + rest) / 2 in the place of both numbers.
+    """
+    half = (count + rest) / 2 - 1
+
+    def outside(t: float) -> bool:
+        spread = 1 + half * (1 - t) / (2 - t) + half * t / (1 + t)
+        return abs(t - value) > 1.959964 * math.sqrt(t * (1 - t) * spread / (count * rest))
+
+    ends = []
+    for far in (0.0, 1.0):
+        near = value
+        for _ in range(60):
+            middle = (near + far) / 2
+            near, far = (near, middle) if outside(middle) else (middle, far)
+        ends.append(far)
+    return ends[0], ends[1]
+
+
 def auc_interval(labels: Array, scores: Array) -> Interval:
-    """Return the AUC with its 95% interval by DeLong, DeLong and Clarke-Pearson 1988.
+    """Return the AUC with its 95% interval.
+
+    It is that of DeLong, DeLong and Clarke-Pearson 1988, widened to Newcombe's (2006, method 5)
+    where that reaches further: of few rows, and near 1, DeLong's is far too narrow (20 rows a kind
+    and an AUC of 0.98: it holds the truth 75 times in 100).
 
     Args:
         labels: ``(N,)``, above 0.5 for a positive; at least two of each class.
@@ -164,7 +190,8 @@ def auc_interval(labels: Array, scores: Array) -> Interval:
     value = float(above.mean())
     variance = above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)
     reach = 1.959964 * math.sqrt(variance)
-    return Interval(value, max(0.0, value - reach), min(1.0, value + reach))
+    low, high = _reach_by_size(value, len(above), len(below))
+    return Interval(value, max(0.0, min(low, value - reach)), min(1.0, max(high, value + reach)))
 
 
 def correlation_interval(first: Array, second: Array) -> Interval:
