@@ -76,6 +76,7 @@ class ComponentsPage(Page):
         self.setAccessibleName("Components and dimensions")
         controller = self._controller
         self._found: tuple[Direction, ...] = ()
+        self._chosen = _MAP
         self.source_box = QComboBox()
         self.source_box.setAccessibleName("Points")
         self.count_box = QuietSpinBox()
@@ -124,6 +125,7 @@ class ComponentsPage(Page):
         self.column.addWidget(self.dimensions)
 
     def _connect(self) -> None:
+        self.source_box.activated.connect(self._choose)
         self.list.currentItemChanged.connect(lambda item, _old: self._show(item))
         self.list.itemChanged.connect(self._follow)
         self.jobs.changed.connect(self._follow)
@@ -142,16 +144,19 @@ class ComponentsPage(Page):
         super().showEvent(event)
         self._connect_map()
 
+    def _choose(self, _row: int) -> None:
+        self._chosen = str(self.source_box.currentData())
+
     def _follow_map(self) -> None:
         """Offer the points that the map shows now."""
-        chosen = self.source_box.currentData()
         self.source_box.clear()
         points = None if self._mapped is None else self._mapped.points
         if points is not None:
             title = f"The map: {len(points):,} points of {source_title(points)}"
             self.source_box.addItem(title, _MAP)
         self.source_box.addItem(f"{PRIOR_COUNT:,} samples of the prior", _SAMPLES)
-        self.source_box.setCurrentIndex(max(0, self.source_box.findData(chosen)))
+        # The map, unless the person chose otherwise.
+        self.source_box.setCurrentIndex(max(0, self.source_box.findData(self._chosen)))
         path = self._map_path()
         self.dimensions.set_points(None if path is None else points, path)
 

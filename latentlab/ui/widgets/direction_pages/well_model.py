@@ -150,6 +150,11 @@ class WellModel(QAbstractListModel):
             return entry.title
         return None
 
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Every tile can be chosen and dragged."""
+        flags = super().flags(index)
+        return flags | Qt.ItemFlag.ItemIsDragEnabled if index.isValid() else flags
+
     def _arrived(self, _key: str, _image: object) -> None:
         if self._entries:
             self.dataChanged.emit(self.index(0), self.index(len(self._entries) - 1), [IMAGE_ROLE])
