@@ -206,7 +206,7 @@ def test_wrong_labels_are_one_sentence(context) -> None:
     with pytest.raises(LatentLabError, match="did you mean 'smiling'"):
         run(context, "fit_label_directions", labels=("smilling",), **arguments)
     few = arguments | {"source": "portraits:count=14,seed=1"}
-    with pytest.raises(LatentLabError, match="'wearing_hat' is on in . and off in .*too few"):
+    with pytest.raises(LatentLabError, match=r"'wearing_hat' is on in . and off in .*too few"):
         run(context, "fit_label_directions", labels=("wearing_hat",), **few)
     with pytest.raises(LatentLabError, match="too few"):
         run(context, "fit_label_directions", labels=("hair_color",), **few)
