@@ -18,11 +18,20 @@ from latentlab.core.latents import Latents
 from latentlab.data.base import ImageDataset
 
 CHUNK = 64
-"""Images in one turn: few enough that previews between two turns do not wait long."""
+"""Images of 64x64 in one turn: few enough that previews between two turns do not wait long."""
+_PIXELS = CHUNK * 64 * 64
+_FEWEST, _MOST = 4, 256
 AHEAD = 2
 """Chunks that are read while the network works on another one."""
 
 Progress = tuple[int, int, str]
+
+
+def chunk_for(backend: Any) -> int:
+    """Return how many images a model encodes in one turn: fewer large ones, more on a GPU."""
+    _, height, width = backend.spec.image_shape
+    pixels = _PIXELS if backend.device.type == "cpu" else 4 * _PIXELS
+    return max(_FEWEST, min(_MOST, pixels // (height * width)))
 
 
 def read_ahead(
@@ -82,7 +91,7 @@ def check_encodes(backend: Any, dataset: ImageDataset) -> None:
 
 
 def encode_images(
-    backend: Any, dataset: ImageDataset, message: str = "encoding", chunk: int = CHUNK
+    backend: Any, dataset: ImageDataset, message: str = "encoding", chunk: int | None = None
 ) -> Generator[Progress, None, Latents]:
     """Return the latents of all images of a data set (a VAE's posterior means).
 
@@ -93,7 +102,7 @@ def encode_images(
         backend: of the model.
         dataset: N images.
         message: of the reports.
-        chunk: images in one turn.
+        chunk: images in one turn; ``chunk_for`` when not given.
 
     Raises:
         LatentLabError: the model cannot encode, or has images of another shape.
@@ -101,7 +110,7 @@ def encode_images(
     check_encodes(backend, dataset)
     space, count, done = backend.spec.space(), len(dataset), 0
     found: dict[str, NDArray[Any]] = {}
-    images = read_ahead(dataset, chunk)
+    images = read_ahead(dataset, chunk or chunk_for(backend))
     try:
         for levels in images:
             for name, rows in _encoded(backend, levels).items():

@@ -25,9 +25,21 @@ _EVERY = 10
 _PACMAP_TURNS = (100, 100, 250)
 
 
-def _threads() -> int:
+def threads() -> int:
     """Return how many threads a layout may take: one core is left to the window."""
     return max(1, (os.cpu_count() or 1) - 1)
+
+
+@contextlib.contextmanager
+def few_threads() -> Iterator[None]:
+    """Let numpy's products leave a core free, too.
+
+    Two threads that have to wait for each other on a busy machine are ten times slower than one.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads(), user_api="blas"):
+        yield
 
 
 class _Listener(io.TextIOBase):
@@ -82,7 +94,7 @@ def tsne(rows: Places, settings: Mapping[str, float], report: Report) -> NDArray
                 early_exaggeration_iter=_EARLY,
                 n_iter=turns,
                 random_state=int(settings["seed"]),
-                n_jobs=_threads(),
+                n_jobs=threads(),
                 callbacks=listen,
                 callbacks_every_iters=_EVERY,
             ).fit(rows)

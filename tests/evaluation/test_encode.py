@@ -12,7 +12,7 @@ import torch
 from latentlab.backends.images import from_levels
 from latentlab.core.errors import LatentLabError
 from latentlab.data.base import ArrayDataset
-from latentlab.evaluation.encode import AHEAD, encode_images, read_ahead, to_network
+from latentlab.evaluation.encode import AHEAD, chunk_for, encode_images, read_ahead, to_network
 from tests.backends.factories import small_vae
 
 
@@ -73,6 +73,12 @@ def test_the_decoder_does_not_run() -> None:
 
     backend.network.decode = never
     finish(encode_images(backend, dataset))
+
+
+def test_large_images_come_in_smaller_turns() -> None:
+    sizes = {16: 256, 64: 64, 128: 16, 256: 4}
+    for size, chunk in sizes.items():
+        assert chunk_for(small_vae(image_size=size, width=4)) == chunk
 
 
 def test_levels_become_the_same_floats() -> None:

@@ -18,9 +18,12 @@ from latentlab.latent.layouts import (
     flat_chunks,
     layout_in_lane,
     narrowed,
+    picture_components,
     place_by_components,
     place_by_neighbours,
+    place_by_pictures,
     principal_components,
+    seen,
     settings_of,
 )
 
@@ -189,11 +192,61 @@ def test_ten_points_are_enough() -> None:
     assert np.isfinite(places).all()
 
 
+def with_pictures(rows: np.ndarray, turn: np.ndarray) -> PointSet:
+    return PointSet(
+        "m", "f", "s", "prior", np.arange(len(rows)), {"z": rows}, picture_map=turn.astype(np.float32)
+    )
+
+
+def test_picture_axes_follow_what_changes_the_picture_not_what_spreads() -> None:
+    """z0 spreads most and is not seen; z3 is seen most, then z1: closed form for independent z."""
+    spread = np.array([9.0, 1.0, 1.0, 2.0])
+    rows = np.random.default_rng(0).normal(size=(4000, 4)) * spread + 5
+    turn = np.array([[0, 0, 0, 3.0], [0, 2.0, 0, 0]])
+    points = with_pictures(rows, turn)
+    found = picture_components(points)
+    np.testing.assert_allclose(found.axes, [[0, 0, 0, 2.0], [0, 1.0, 0, 0]], atol=0.35)
+    np.testing.assert_allclose(np.abs(found.axes[[0, 1], [3, 1]]), [2, 1], rtol=0.03)
+    np.testing.assert_allclose(found.shares, [36 / 40, 4 / 40], atol=0.01)
+    places, plane = place_by_pictures(points)
+    np.testing.assert_allclose(places[:, 0], (rows[:, 3] - rows[:, 3].mean()) / 2, atol=0.6)
+    assert np.corrcoef(places[:, 1], rows[:, 1])[0, 1] > 0.97
+    moved = plane.latents([[1.0, 0.0]])["z"][0] - plane.latents([[0.0, 0.0]])["z"][0]
+    np.testing.assert_allclose(moved @ turn.T, [6, 0], atol=0.7)
+    np.testing.assert_allclose(seen(points), rows @ turn.T, rtol=1e-4)
+
+
+def test_points_that_do_not_know_their_pictures_say_so() -> None:
+    with pytest.raises(LatentLabError, match="choose PCA"):
+        place_by_pictures(point_set(z=cloud(50, 4)))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openTSNE") is None, reason="no openTSNE")
+def test_neighbours_are_those_of_the_pictures_unless_latents_are_asked_for() -> None:
+    """Two clusters that only a quiet axis tells apart, beside loud axes that no picture shows."""
+    rng = np.random.default_rng(0)
+    kind = np.arange(300) % 2
+    rows = rng.normal(size=(300, 6)) * 5
+    rows[:, 0] = kind * 2 + rng.normal(size=300) * 0.1
+    turn = np.zeros((2, 6))
+    turn[0, 0], turn[1, 1] = 1.0, 0.01
+    points = with_pictures(rows.astype(np.float32), turn)
+
+    def agreement(settings: dict[str, float]) -> float:
+        places = place_by_neighbours(points, "tsne", settings_of("tsne", settings))
+        away = np.square(places[:, None] - places[None]).sum(2) + 1e9 * np.eye(300)
+        return float((kind[away.argsort(1)[:, :5]] == kind[:, None]).mean())
+
+    assert agreement({"iterations": 250}) > 0.98
+    assert agreement({"iterations": 250, "latent_distance": 1}) < 0.8
+
+
 def test_settings_are_checked() -> None:
     assert settings_of("pca", None) == {}
     assert settings_of("tsne", {"perplexity": 12}) == {
         "perplexity": 12.0,
         "iterations": 750,
+        "latent_distance": 0,
         "seed": 0,
     }
     for method, given, message in (
@@ -216,4 +269,4 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     )
     with pytest.raises(LatentLabError, match=r'UMAP needs.*pip install "latentlab\[manifold\]"'):
         settings_of("umap", None)
-    assert len(settings_of("tsne", None)) == 3
+    assert settings_of("tsne", None)["perplexity"] == 30.0

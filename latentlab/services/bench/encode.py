@@ -59,13 +59,13 @@ def measure(
     """Return the figures of one run over a data set; see ``run``."""
     import torch
 
-    from latentlab.evaluation.encode import CHUNK
+    from latentlab.evaluation.encode import chunk_for
 
     ways = (_whole, _bare)
     parts = [Subset(dataset, rows) for rows in np.array_split(np.arange(len(dataset)), rounds)]
     # Not counted: the first pass finds its memory and its kernels.
     for way in ways:
-        way(backend, Subset(dataset, np.arange(min(4 * CHUNK, len(dataset)))))
+        way(backend, Subset(dataset, np.arange(min(_BLOCK, len(dataset)))))
     rates: list[dict[Any, float]] = []
     for turn, part in enumerate(parts):
         on_progress(turn, rounds, "Encoding")
@@ -81,7 +81,7 @@ def measure(
         "ratio_most": max(ratios),
         "images": len(dataset),
         "rounds": rounds,
-        "chunk": CHUNK,
+        "chunk": chunk_for(backend),
         "image_shape": list(dataset.image_shape),
         "threads": torch.get_num_threads(),
         "device": str(backend.device),
@@ -102,9 +102,9 @@ def _bare(backend: Any, part: ImageDataset) -> float:
     """Run the network on floats that are there already; return its seconds."""
     import torch
 
-    from latentlab.evaluation.encode import read_ahead, to_network
+    from latentlab.evaluation.encode import chunk_for, read_ahead, to_network
 
-    chunks = [to_network(levels, backend.device) for levels in read_ahead(part)]
+    chunks = [to_network(levels, backend.device) for levels in read_ahead(part, chunk_for(backend))]
     with torch.inference_mode():
         start = time.perf_counter()
         for pixels in chunks:
