@@ -195,13 +195,18 @@ def test_an_encoder_is_needed(tmp_path, qtbot):
 
 def test_fitting_again_takes_what_a_direction_says(stage, tmp_path, qtbot):
     controller, bridge, panel = stage
-    one = found("smiling", fingerprint=mark(controller))
+    data = {"source": "faces.zip", "split": "train", "attributes": "mine.csv"}
+    one = found("red", fingerprint=mark(controller), data=data, label="hair", column="hair_red")
     controller.add_directions([one], "Add")
     panel.show_page("arithmetic")
-    panel.refit("smiling 2")
+    panel.refit("red")
     assert panel.pages["labels"].isVisible()
-    assert bridge.finish("label_names", LABELS) == {"source": "faces.zip"}
-    assert panel.pages["labels"].labels.chosen == ("smiling",)
+    assert bridge.finish("label_names", LABELS) == {
+        "source": "faces.zip",
+        "split": "train",
+        "attributes": "mine.csv",
+    }
+    assert panel.pages["labels"].labels.chosen == ("hair_red",)
     assert panel.pages["labels"].method == "logistic"
     with qtbot.waitSignal(controller.failed) as failed:
         panel.refit("zebra")

@@ -203,19 +203,24 @@ class LabelsPage(Page):
         """
         known = direction.provenance
         data = known.get("data")
-        source = data.get("source") if isinstance(data, Mapping) else None
+        data = data if isinstance(data, Mapping) else {}
+        source = data.get("source")
         if not isinstance(source, str) or not source:
             raise LatentLabError(
                 f"'{direction.name}' does not say on which images it was fitted: choose labelled "
                 "images here."
             )
-        split = data.get("split") if isinstance(data, Mapping) else None
-        label = known.get("label")
+        split, table = (data.get(key) for key in ("split", "attributes"))
+        label = known.get("column", known.get("label"))
         at = self.method_box.findData(direction.method)
         if at >= 0:
             self.method_box.setCurrentIndex(at)
         self._wanted = label if isinstance(label, str) else direction.name
-        self.data.choose(source, split if isinstance(split, str) else None)
+        self.data.choose(
+            source,
+            split if isinstance(split, str) else None,
+            table if isinstance(table, str) else None,
+        )
 
     # Drops.
 
