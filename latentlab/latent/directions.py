@@ -6,7 +6,6 @@ How far one slider unit moves is decided apart, by ``make_direction``, on other 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -148,39 +147,6 @@ def ridge_weights(latents: Array, labels: Array, penalty: float = 1e-3) -> Float
     gram = centred.T @ centred
     gram[np.diag_indices_from(gram)] += penalty * np.trace(gram) / len(gram)
     return np.asarray(np.linalg.solve(gram, centred.T @ target))
-
-
-def principal_directions(latents: Array, count: int) -> tuple[Float, Float]:
-    """Return principal axes ``(count, D)``, unit and in falling order, and their deviations.
-
-    The sign is fixed by making the largest entry of an axis positive.
-
-    Args:
-        latents: ``(N, D)``.
-        count: at most D.
-    """
-    centred = np.asarray(latents, np.float64)
-    centred = centred - centred.mean(axis=0)
-    if len(centred) < centred.shape[1]:
-        # The covariance would be larger than the rows are.
-        _, found, axes = np.linalg.svd(centred, full_matrices=False)
-        axes, deviations = axes[:count], found[:count] / math.sqrt(max(1, len(centred) - 1))
-    else:
-        values, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(centred) - 1))
-        axes = vectors[:, ::-1][:, :count].T
-        deviations = np.sqrt(values[::-1][:count].clip(min=0.0))
-    largest = np.abs(axes).argmax(axis=1)
-    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
-    return axes, deviations
-
-
-def components_in_lane(
-    report: Callable[[int, int, str], None], latents: Array, count: int
-) -> tuple[Float, Float, float]:
-    """Return ``principal_directions`` and the whole variance, as work of the CPU lane."""
-    report(0, 1, "principal components")
-    axes, deviations = principal_directions(latents, count)
-    return axes, deviations, float(np.asarray(latents, np.float64).var(axis=0, ddof=1).sum())
 
 
 def find_vector(latents: Array, labels: Array, method: Method) -> Float:

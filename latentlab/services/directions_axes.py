@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +22,13 @@ from latentlab.services.directions_data import (
     spread_data,
 )
 
-if TYPE_CHECKING:
-    pass
-
 Float = NDArray[np.float64]
 
 COMPONENTS_GROUP = "principal components"
 DIMENSIONS_GROUP = "dimensions"
 MAX_COMPONENTS = 64
+SMALLEST_UNIT = 1e-6
+"""A slider unit is positive, even along what never varies."""
 
 
 def principal_component_directions(
@@ -39,30 +41,50 @@ def principal_component_directions(
     """
     backend = context.library.backend(model)
     yield 0, 1, "reading the points"
-    data = points_data(backend, path)
-    most = min(MAX_COMPONENTS, data.latents.shape[1], len(data.latents) - 1)
+    data = points_data(backend, path, rows=np.zeros(1, np.int64))
+    points = int(data.about["count"])
+    most = min(MAX_COMPONENTS, data.space.size, points - 1)
     if not 1 <= count <= most:
         raise LatentLabError(
             f"These points have 1 to {most} principal components here, not {count}."
         )
-    rows = yield from context.lane.run(
-        "latentlab.latent.directions:components_in_lane", latents=data.latents, count=count
+    found = yield from context.lane.run(
+        "latentlab.services.directions_axes:components_in_lane", path=path, count=count
     )
-    axes, deviations, total = rows
     return tuple(
         Direction(
             name=f"PC {i + 1}",
             space=data.space.name,
-            vector=_by_part(data.space, axis),
-            scale=float(max(deviation, 1e-6)),
+            vector=vector,
+            scale=max(deviation, SMALLEST_UNIT),
             method="principal component",
             fingerprint=backend.spec.fingerprint,
             group=COMPONENTS_GROUP,
-            provenance=source_of(data)
-            | {"count": len(data.latents), "share": float(deviation**2 / total)},
+            provenance=source_of(data) | {"count": points, "share": share},
         )
-        for i, (axis, deviation) in enumerate(zip(axes, deviations))
+        for i, (vector, deviation, share) in enumerate(found)
     )
+
+
+def components_in_lane(
+    report: Callable[[int, int, str], None], path: str, count: int
+) -> list[tuple[dict[str, Any], float, float]]:
+    """Return of each principal component its vector by part, deviation and share of variance."""
+    from latentlab.core.pointfile import read_points
+    from latentlab.latent.layouts import principal_components, scores
+
+    points = read_points(Path(path))
+    found = principal_components(points, count, report)
+    deviations = scores(points, found).std(axis=0, dtype=np.float64)
+    rows = []
+    for axis, deviation, share in zip(found.axes, deviations, found.shares):
+        vector, start = {}, 0
+        for name in sorted(points.parts):
+            shape = points.parts[name].shape[1:]
+            vector[name] = axis[start : start + math.prod(shape)].reshape(shape)
+            start += math.prod(shape)
+        rows.append((vector, float(deviation), float(share)))
+    return rows
 
 
 def _by_part(space: LatentSpace, vector: Float) -> dict[str, Any]:
@@ -110,7 +132,7 @@ def dimension_directions(
                 name=f"{part}[{index}]",
                 space=found.name,
                 vector=_by_part(found, vector),
-                scale=max(scale, 1e-6),
+                scale=max(scale, SMALLEST_UNIT),
                 method="dimension",
                 fingerprint=backend.spec.fingerprint,
                 group=DIMENSIONS_GROUP,

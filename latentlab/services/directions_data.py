@@ -37,6 +37,8 @@ Item = tuple[Picture, Latents | None]
 
 OWN_GROUP = "my directions"
 """The heading of directions that a person finds."""
+SPREAD_POINTS = 10_000
+"""Points of a map that set a slider unit."""
 PRIOR_SAMPLES = 2048
 """Prior samples that set a slider unit where no encoded data is known."""
 PRIOR_SEED = 900_010
@@ -224,11 +226,20 @@ def _mirrored(
     return EncodedData(space, flatten(space, latents.parts), views.labels, about, views.shown)
 
 
-def points_data(backend: Any, path: str) -> EncodedData:
+def points_data(
+    backend: Any, path: str, rows: NDArray[np.int64] | None = None, limit: int | None = None
+) -> EncodedData:
     """Return the points of a file as encoded data.
 
+    Args:
+        backend: of the model that encoded them.
+        path: of the points file.
+        rows: only these points; all when not given.
+        limit: at most so many, spread evenly.
+
     Raises:
-        LatentLabError: they are of another model, or of weights that have changed since.
+        LatentLabError: they are of another model, or of weights that have changed since, or there
+            is no such point.
     """
     from latentlab.core.pointfile import read_points
     from latentlab.latent.directions import flatten
@@ -246,7 +257,14 @@ def points_data(backend: Any, path: str) -> EncodedData:
     about = {"name": name, "source": points.source, "count": len(points)}
     if points.split is not None:
         about["split"] = points.split
-    return EncodedData(space, flatten(space, points.parts), points.labels, about)
+    if rows is None and limit is not None and limit < len(points):
+        rows = np.arange(limit, dtype=np.int64) * len(points) // limit
+    if rows is None:
+        return EncodedData(space, flatten(space, points.parts), points.labels, about)
+    if len(rows) and (rows.min() < 0 or rows.max() >= len(points)):
+        raise LatentLabError("Some of these points are not on the map: select them again.")
+    labels = {name: column.take(rows) for name, column in points.labels.items()}
+    return EncodedData(space, flatten(space, points.latents(rows).parts), labels, about)
 
 
 def spread_data(backend: Any, space: LatentSpace, path: str | None = None) -> EncodedData:
@@ -261,7 +279,7 @@ def spread_data(backend: Any, space: LatentSpace, path: str | None = None) -> En
     from latentlab.services.maps import bundled_map
 
     if path is not None:
-        found = points_data(backend, path)
+        found = points_data(backend, path, limit=SPREAD_POINTS)
         if found.space.name == space.name:
             return found
         raise LatentLabError(
@@ -269,7 +287,7 @@ def spread_data(backend: Any, space: LatentSpace, path: str | None = None) -> En
         )
     bundled = bundled_map(backend.spec.id, backend.spec.fingerprint)
     if bundled is not None:
-        found = points_data(backend, str(bundled))
+        found = points_data(backend, str(bundled), limit=SPREAD_POINTS)
         if found.space.name == space.name:
             return found
     return _prior_data(backend, space)

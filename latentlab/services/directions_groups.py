@@ -146,10 +146,8 @@ def _group(
     if len(chosen):
         if path is None:
             raise LatentLabError("Points need the file that they are in: choose a map first.")
-        data = points_data(backend, path)
-        if chosen.min() < 0 or chosen.max() >= len(data.latents):
-            raise LatentLabError("Some of these points are not on the map: select them again.")
-        found.append((data.space, data.latents[chosen]))
+        data = points_data(backend, path, rows=chosen)
+        found.append((data.space, data.latents))
     if not found:
         raise LatentLabError("Both groups need at least one picture: add one to the empty group.")
     return _one_space(found), np.concatenate([rows for _, rows in found])

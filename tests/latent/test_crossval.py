@@ -17,7 +17,7 @@ from latentlab.latent.crossval import (
     fold_of_rows,
     has_evidence,
 )
-from latentlab.latent.directions import Method, find_vector, principal_directions
+from latentlab.latent.directions import Method, find_vector
 
 
 @pytest.mark.parametrize("order", ["sorted", "periodic", "mixed"])
@@ -118,13 +118,3 @@ def test_what_is_enough_evidence() -> None:
             np.ones((4, 2)),
             [FitTask("none", np.arange(4), np.ones(4), "mean difference", True)],
         )
-
-
-def test_components_of_wide_data_are_those_of_tall_data() -> None:
-    rows = np.random.default_rng(6).normal(size=(20, 50)) @ np.diag(np.linspace(5, 0.1, 50))
-    wide, deviations = principal_directions(rows, 4)
-    padded = np.concatenate([rows, np.repeat(rows.mean(0)[None], 40, axis=0)])
-    tall, _ = principal_directions(padded, 4)
-    np.testing.assert_allclose(np.abs((wide * tall).sum(axis=1)), 1.0, atol=1e-9)
-    _, values, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
-    np.testing.assert_allclose(deviations, values[:4] / math.sqrt(19))

@@ -121,7 +121,7 @@ def test_components_of_a_map_are_those_of_its_points(context) -> None:
     assert [d.name for d in found] == ["PC 1", "PC 2", "PC 3"]
     for i, one in enumerate(found):
         assert abs(float(one.vector["z"] @ axes[i])) == pytest.approx(1.0, abs=1e-5)
-        assert one.scale == pytest.approx(values[i] / np.sqrt(99), rel=1e-5)
+        assert one.scale == pytest.approx(values[i] / np.sqrt(100), rel=1e-5)
         share = values[i] ** 2 / (values**2).sum()
         assert one.provenance["share"] == pytest.approx(share, rel=1e-5)
     with pytest.raises(LatentLabError, match="1 to 8 principal components"):
