@@ -345,6 +345,25 @@ def test_all_are_added_in_one_step_and_put_away(stage, qtbot):
     assert "new 1" in controller.directions
 
 
+def test_what_was_found_is_scrolled_into_sight(stage, tmp_path, qtbot):
+    controller, bridge, panel = stage
+    panel.resize(360, 520)
+    page, _ = choose(stage, tmp_path)
+    check(page, "smiling")
+    click(qtbot, page.fit_button)
+    bar = panel.area.verticalScrollBar()
+    qtbot.wait(20)
+    bar.setValue(0)
+    bridge.finish("fit_label_directions", (found("smiling", fingerprint=mark(controller)),))
+    (card,) = panel.results.cards
+
+    def in_sight() -> bool:
+        top = card.mapTo(panel.area.viewport(), card.rect().topLeft()).y()
+        return top >= 0 and top + card.height() <= panel.area.viewport().height()
+
+    qtbot.waitUntil(in_sight)
+
+
 def test_discard_changes_nothing(stage, qtbot):
     controller, _, panel = stage
     before = controller.document

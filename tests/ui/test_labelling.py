@@ -196,6 +196,17 @@ def test_a_failure_stands_where_the_image_would_be_and_can_be_tried_again(tmp_pa
     assert controller.document.tray == ()
 
 
+def test_a_worker_that_started_anew_is_asked_again(stage):
+    _, bridge, page = stage
+    bridge.held = True
+    press(page, *[Y] * 16)
+    bridge._waiting.clear()
+    bridge.held = False
+    press(page, Qt.Key.Key_Space)
+    assert page.model.current.key[1] == str(FIRST_SEED + BATCH)
+    assert page.model.count(SKIP) == 0
+
+
 # The direction.
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -74,6 +74,9 @@ class DirectionsPanel(QWidget):
         self.export_button = QPushButton("E&xport…")
         self.export_button.setToolTip("Write a slider of this model as a file")
         self.export_button.clicked.connect(self._choose_export)
+        # The layout knows its new height in the next turn of the event loop.
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(self._scroll_to_found)
         self._lay_out()
         controller.directions_changed.connect(self._follow)
         controller.model_changed.connect(self._follow)
@@ -147,11 +150,18 @@ class DirectionsPanel(QWidget):
     # What was found.
 
     def _show_found(self, directions: Any) -> None:
-        cards = self.results.show_directions(tuple(directions))
+        self.results.show_directions(tuple(directions))
+        self._soon.start()
+
+    def _scroll_to_found(self) -> None:
+        """Bring the newest card into sight, its head if it is higher than the panel."""
+        cards = self.results.cards
         if cards:
-            # The layout knows its new height in the next turn of the event loop.
-            self.area.widget().layout().activate()
-            self.area.ensureWidgetVisible(cards[0], 0, 8)
+            place = cards[0].mapTo(self.area.widget(), QPoint(0, 0)).y()
+            room = self.area.viewport().height()
+            bar = self.area.verticalScrollBar()
+            if place + cards[0].height() > bar.value() + room or place < bar.value():
+                bar.setValue(min(place - 36, max(0, place + cards[0].height() + 8 - room)))
 
     def refit(self, name: str) -> None:
         """Show how a direction of the model was fitted, to fit it again."""
@@ -174,9 +184,8 @@ class DirectionsPanel(QWidget):
         except LatentLabError as error:
             self.results.show_failure(Failure(error.message, error.details))
             return
-        cards = self.results.show_directions([direction], path)
-        self.area.widget().layout().activate()
-        self.area.ensureWidgetVisible(cards[0], 0, 8)
+        self.results.show_directions([direction], path)
+        self._soon.start()
 
     def _check(self, direction: Direction) -> None:
         """Raise ``LatentLabError`` unless a direction fits the current model."""

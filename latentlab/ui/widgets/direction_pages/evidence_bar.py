@@ -58,9 +58,8 @@ class Evidence:
         """What to do about a weak figure; empty for a good one."""
         if not self.weak:
             return ""
-        nothing = _short(self.nothing)
         return (
-            f"Weak: the interval includes {nothing}, which is chance. Use more images, or another "
+            f"Weak: the interval includes {self.nothing:g}, which is chance. Use more images, or another "
             "label."
         )
 

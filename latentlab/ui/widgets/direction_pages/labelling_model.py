@@ -121,6 +121,9 @@ class LabellingModel(QObject):
         """Answer the image that is shown: ``YES``, ``NO`` or ``SKIP``."""
         session = self.session
         if not session.queue:
+            if self._asked is not None:
+                # The worker may have been started anew since.
+                self._ask(self._asked)
             self.fetch()
             return
         key = session.queue.pop(0)

@@ -47,6 +47,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
 }
 """Title and explanation by method of ``fit_label_directions``."""
 COUNT = (100, 1_000_000, 5000)
+_PORTRAITS = "Use drawn &portraits"
 _TEACH = (
     "Choose images whose labels are known: a folder with a sub-folder for each class, a zip, or "
     "your own images with a table. What parts the images with a label from those without becomes "
@@ -64,7 +65,7 @@ class LabelsPage(Page):
         controller = self._controller
         self.data = DataChooser(controller)
         self.empty = EmptyState(
-            "A slider from labelled images", _TEACH, "Use drawn &portraits", self._use_portraits
+            "A slider from labelled images", _TEACH, _PORTRAITS, self._use_portraits
         )
         self.labels = LabelTree()
         self.method_box = QComboBox()
@@ -105,6 +106,9 @@ class LabelsPage(Page):
 
     def follow_model(self) -> None:
         """Labels stay: they are of the data."""
+        model = self._controller.model
+        drawn = model is not None and model.spec.provenance.data.get("name") == "portraits"
+        self.empty.set_button(_PORTRAITS if drawn else "")
         self._follow()
 
     # The labels of a data set.
