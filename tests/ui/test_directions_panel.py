@@ -142,6 +142,23 @@ def test_labels_are_found_by_name(stage, tmp_path, qtbot):
     assert shown == ["Label 11"]
 
 
+def test_the_first_look_teaches_and_offers_a_beginning(stage, qtbot):
+    controller, bridge, panel = stage
+    page = panel.pages["labels"]
+    button = page.empty.findChild(QPushButton)
+    assert page.empty.isVisible()
+    assert not button.isVisible()
+    spec = controller.model.spec
+    provenance = spec.provenance.model_copy(update={"data": {"name": "portraits"}})
+    drawn = spec.model_copy(update={"provenance": provenance, "fingerprint": "d" * 64})
+    controller.model = controller.model.model_copy(update={"spec": drawn})
+    controller.model_changed.emit(controller.model)
+    click(qtbot, button)
+    assert bridge.finish("label_names", LABELS) == {"source": "portraits"}
+    assert not page.empty.isVisible()
+    assert page.labels.isVisible()
+
+
 def test_data_without_labels_says_what_to_do(stage, tmp_path):
     page, _ = choose(stage, tmp_path, ())
     assert "no labels" in page.jobs.failure.message
@@ -512,7 +529,7 @@ def test_every_control_has_a_name(stage, tmp_path):
     kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider)
     for kind in kinds:
         for widget in panel.findChildren(kind):
-            if widget.objectName().startswith("qt_"):
+            if widget.isHidden() or widget.objectName().startswith("qt_"):
                 continue
             said = widget.accessibleName() or getattr(widget, "text", str)()
             assert said or isinstance(widget.parent(), (QAbstractSpinBox, QComboBox, QLineEdit)), (

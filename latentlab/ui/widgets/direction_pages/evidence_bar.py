@@ -59,8 +59,8 @@ class Evidence:
         if not self.weak:
             return ""
         return (
-            f"Weak: the interval includes {self.nothing:g}, which is chance. Use more images, or another "
-            "label."
+            f"Weak: the interval includes {self.nothing:g}, which is chance. Use more images, or "
+            "another label."
         )
 
 
