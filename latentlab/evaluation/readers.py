@@ -39,7 +39,7 @@ COMPONENTS = 200
 SIDE = 64
 HELD_OUT_SHARE = 5
 """One image in so many is kept to say how well a column is read."""
-VERSION = 1
+VERSION = 2
 SPLIT_SEED = 900_020
 _META = "latentlab-reader"
 
@@ -114,7 +114,7 @@ class ReaderColumn(Frozen):
 
     Attributes:
         name: a label, or ``<label>_<class>``.
-        binary: read as a probability; otherwise as a number.
+        binary: read as log-odds; otherwise as a number.
         reliability: AUC or correlation on images that were not fitted on.
         spread: standard deviation of the readings of those.
         same: names of the label's other ways to be called.
@@ -179,7 +179,10 @@ class LabelReader:
         return {other: column.name for column in self.fields for other in column.same}
 
     def read(self, images: Array) -> Float:
-        """Return readings ``(B, K)`` of uint8 ``(B, H, W, C)``: probabilities, or numbers.
+        """Return readings ``(B, K)`` of uint8 ``(B, H, W, C)``: log-odds, or numbers.
+
+        Log-odds, because a decoded image is not quite like the data: a probability would stand at 0
+        or 1 there, whatever an edit does.
 
         Raises:
             LatentLabError: the images are of another size than those that it was fitted on.
@@ -190,10 +193,7 @@ class LabelReader:
                 "This classifier was fitted on images of another size: fit it for this model."
             )
         components = ((rows - self.mean) @ self.axes.T).astype(np.float64)
-        found = components @ self.weights.T + self.bias
-        binary = np.array([column.binary for column in self.fields])
-        found[:, binary] = 1.0 / (1.0 + np.exp(-found[:, binary].clip(-500, 500)))
-        return np.asarray(found)
+        return np.asarray(components @ self.weights.T + self.bias)
 
     def standardised(self, images: Any, columns: Sequence[str]) -> Float:
         """Return readings of uint8 ``(B, H, W, C)`` in standard deviations, ``(B, columns)``."""
@@ -313,7 +313,7 @@ def _fit_column(
         # Many components of few images: without a penalty the reader would learn them by heart.
         reader = fit_logistic(components[train], values[train], strength=0.01)
         weights, bias = reader.weights, reader.bias
-        readings = 1.0 / (1.0 + np.exp(-reader.score(components[test]).clip(-500, 500)))
+        readings = reader.score(components[test])
         reliability = roc_auc(values[test], readings)
     else:
         deviation, mean = float(values[train].std()), float(values[train].mean())
