@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from latentlab.services.jobs import JobContext
     from latentlab.services.maps import MapLayout
 
-Method = Literal["native", "pca", "tsne", "umap", "pacmap"]
+Method = Literal["native", "picture", "pca", "tsne", "umap", "pacmap"]
 SUFFIXES = (".png", ".csv", ".safetensors")
 MAX_PICTURE = 8000
 """Most pixels of a side."""
@@ -55,7 +55,10 @@ class Map:
     count: Annotated[int, tyro.conf.arg(help="Points; a larger data set is taken evenly.")] = 5000
     method: Annotated[
         Method | None,
-        tyro.conf.arg(help="native (the axes of a space of two numbers) or pca if none is given."),
+        tyro.conf.arg(
+            help="native (the axes of a space of two numbers), picture (what changes the picture "
+            "most) or pca if none is given."
+        ),
     ] = None
     methods: Annotated[
         str | None,
@@ -68,6 +71,10 @@ class Map:
         int | None, tyro.conf.arg(help="Of UMAP (15 if none) or PaCMAP (10).")
     ] = None
     min_dist: Annotated[float | None, tyro.conf.arg(help="Of UMAP: 0.1 if none.")] = None
+    latent_distance: Annotated[
+        bool,
+        tyro.conf.arg(help="Neighbours are points with like latents, not with like pictures."),
+    ] = False
     seed: Annotated[int, tyro.conf.arg(help="Of the layout, and of the first prior sample.")] = 0
     colour_by: Annotated[
         str | None, tyro.conf.arg(metavar="LABEL", help="The first label of the data if none.")
@@ -119,7 +126,7 @@ class Map:
         """Return the layouts that a points file shall bring along."""
         names = [name.strip() for name in (self.methods or "").split(",") if name.strip()]
         for name in names:
-            if name in ("pca", "native"):
+            if name in ("pca", "picture", "native"):
                 raise LatentLabError(f"'{name}' is made at once, and never stored: leave it out.")
         return names
 
@@ -131,6 +138,7 @@ class Map:
             "perplexity": self.perplexity,
             "n_neighbors": self.neighbours,
             "min_dist": self.min_dist,
+            "latent_distance": int(self.latent_distance),
             "seed": self.seed,
         }
         known = SETTINGS.get(method, {})
@@ -180,7 +188,7 @@ class Map:
             raise LatentLabError(f"This space has {space.size} numbers, not two: use --method pca.")
         if plane is not None and self.method in (None, "native"):
             return MapLayout("native", plane.coordinates(points.parts), plane, {}, False)
-        method = self.method or "pca"
+        method = self.method or ("pca" if points.picture_map is None else "picture")
         settings = self._settings(method)
         found: MapLayout = self._job(
             context, "map_layout", path=path, method=method, settings=settings

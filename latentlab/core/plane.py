@@ -31,6 +31,8 @@ class Plane:
         y_axis: likewise for y.
         x_label: what stands at the axis, with its unit.
         y_label: likewise.
+        duals: what reads x and y off a latent less the origin, each an array by part name, where
+            that is not the nearest point of the plane.
     """
 
     space: str
@@ -39,6 +41,7 @@ class Plane:
     y_axis: Mapping[str, Array]
     x_label: str = "x"
     y_label: str = "y"
+    duals: tuple[Mapping[str, Array], Mapping[str, Array]] | None = None
 
     def __post_init__(self) -> None:
         axes = self._axes()
@@ -70,12 +73,16 @@ class Plane:
         return Latents(self.space, parts)
 
     def coordinates(self, parts: Mapping[str, Array], chunk: int = 65_536) -> NDArray[np.float32]:
-        """Return the nearest point of the plane ``(n, 2)`` to each latent ``(n, *shape)``.
+        """Return where latents ``(n, *shape)`` stand in the plane, ``(n, 2)``.
 
-        Least squares, so that the axes need not be orthogonal.
+        By the duals; without them, the nearest point of the plane, by least squares, so that the
+        axes need not be orthogonal.
         """
         axes = self._axes()
-        solve = np.linalg.solve(axes @ axes.T, axes)
+        if self.duals is None:
+            solve = np.linalg.solve(axes @ axes.T, axes)
+        else:
+            solve = np.stack([_flat(dual, self.names) for dual in self.duals])
         origin = _flat(self.origin, self.names)
         count = len(parts[self.names[0]])
         found = np.empty((count, 2), np.float32)

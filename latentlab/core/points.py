@@ -29,6 +29,9 @@ class PointSet:
         parts: latents ``(N, *shape)`` by part name, float16 or float32; may be memory-mapped.
         labels: columns of N values by name; none for prior samples.
         coordinates: ready-made layouts, float32 ``(N, 2)``, by method (``tsne``, ``umap`` ...).
+        picture_map: float32 ``(k, D)``: takes a latent, its parts flat in the order of their names,
+            to k numbers whose Euclidean distances are like those between pictures; the row that
+            changes pictures most comes first. ``None`` where it is not known.
     """
 
     model: str
@@ -40,6 +43,7 @@ class PointSet:
     split: str | None = None
     labels: Mapping[str, LabelColumn] = field(default_factory=dict)
     coordinates: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    picture_map: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

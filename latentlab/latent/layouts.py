@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from latentlab.core.plane import Plane
 from latentlab.core.pointfile import read_points
 from latentlab.core.points import PointSet
 from latentlab.core.suggest import did_you_mean
-from latentlab.latent.layout_engines import ENGINES, Places, Report
+from latentlab.latent.layout_engines import ENGINES, Places, Report, few_threads
 
 Float = NDArray[np.float64]
 
@@ -51,23 +51,38 @@ class Setting:
 
 
 _SEED = Setting(0, 0, 2**31 - 1)
+_LATENT_DISTANCE = Setting(0, 0, 1)
+"""1 compares bare latents; 0 compares pictures, where the points know how (``picture_map``)."""
 SETTINGS: dict[str, dict[str, Setting]] = {
+    "picture": {},
     "pca": {},
     "tsne": {
         "perplexity": Setting(30.0, 2.0, 500.0),
         "iterations": Setting(750, 250, 10_000),
+        "latent_distance": _LATENT_DISTANCE,
         "seed": _SEED,
     },
     "umap": {
         "n_neighbors": Setting(15, 2, 500),
         "min_dist": Setting(0.1, 0.0, 1.0),
+        "latent_distance": _LATENT_DISTANCE,
         "seed": _SEED,
     },
-    "pacmap": {"n_neighbors": Setting(10, 2, 500), "seed": _SEED},
+    "pacmap": {
+        "n_neighbors": Setting(10, 2, 500),
+        "latent_distance": _LATENT_DISTANCE,
+        "seed": _SEED,
+    },
 }
 """What each method takes, under the names that its makers use."""
 _MODULES = {"tsne": "openTSNE", "umap": "umap", "pacmap": "pacmap"}
-TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP"}
+TITLES = {
+    "picture": "Picture PCA",
+    "pca": "PCA",
+    "tsne": "t-SNE",
+    "umap": "UMAP",
+    "pacmap": "PaCMAP",
+}
 FEWEST = 10
 """Points that a neighbour method needs."""
 
@@ -118,11 +133,14 @@ class Components:
         axes: ``(k, D)``, orthonormal, the one with the largest variance first; the largest entry of
             each is positive, so that the same points always lie the same way.
         shares: ``(k,)``, of the whole variance, 0 to 1.
+        duals: ``(k, D)``, what reads the place along an axis off a latent less the mean, where the
+            axes are not orthonormal.
     """
 
     mean: Float
     axes: Float
     shares: Float
+    duals: Float | None = None
 
 
 def width_of(points: PointSet) -> int:
@@ -236,8 +254,8 @@ def _from_krylov(points: PointSet, count: int, report: Report) -> tuple[Float, F
     return mean, variances, axes.T, total
 
 
-def components_plane(points: PointSet, found: Components) -> Plane:
-    """Return the plane of the first two components, through the mean, in latent units."""
+def components_plane(points: PointSet, found: Components, labels: Sequence[str]) -> Plane:
+    """Return the plane of the first two components through the mean, labelled x and y."""
 
     def by_part(vector: Float) -> dict[str, Float]:
         parts, start = {}, 0
@@ -249,8 +267,9 @@ def components_plane(points: PointSet, found: Components) -> Plane:
         return parts
 
     x, y = found.axes[:2]
-    labels = [axis_label(k, share) for k, share in enumerate(found.shares[:2])]
-    return Plane(points.space, by_part(found.mean), by_part(x), by_part(y), *labels)
+    duals = None if found.duals is None else (by_part(found.duals[0]), by_part(found.duals[1]))
+    middle = by_part(found.mean)
+    return Plane(points.space, middle, by_part(x), by_part(y), labels[0], labels[1], duals)
 
 
 def axis_label(component: int, share: float) -> str:
@@ -261,8 +280,10 @@ def axis_label(component: int, share: float) -> str:
 
 def place_by_components(points: PointSet, report: Report = _quiet) -> tuple[Places, Plane]:
     """Return the points in the plane of their first two principal components, and the plane."""
-    found = principal_components(points, 2, report)
-    return scores(points, found), components_plane(points, found)
+    with few_threads():
+        found = principal_components(points, 2, report)
+    labels = [axis_label(k, share) for k, share in enumerate(found.shares)]
+    return scores(points, found), components_plane(points, found, labels)
 
 
 def scores(points: PointSet, found: Components) -> Places:
@@ -270,6 +291,57 @@ def scores(points: PointSet, found: Components) -> Places:
     axes, middle = found.axes.T.astype(np.float32), found.mean @ found.axes.T
     rows = [rows @ axes - middle for rows in flat_chunks(points, np.float32)]
     return np.concatenate(rows).astype(np.float32)
+
+
+# What changes pictures most.
+
+
+def picture_components(points: PointSet) -> Components:
+    """Return the ways through the latents along which the picture changes most.
+
+    u = M z, M being the picture map, is turned to its principal components over the points. Axis i
+    is how the latents go with u_i, Cov(z, u_i) / std(u_i): one unit is one standard deviation of
+    the points, and changes no other u. ``shares`` are of the change that is linear in the latents.
+
+    Raises:
+        LatentLabError: too few points, or points that do not know how they change the picture.
+    """
+    turn = points.picture_map
+    if turn is None or len(turn) < 2 or len(points) < 3:
+        raise LatentLabError(
+            "How these latents change the picture is not known: choose PCA, or map the data again."
+        )
+    width, number = turn.shape[1], len(points)
+    total, square = np.zeros(width), np.zeros((width, width))
+    for rows in flat_chunks(points):
+        total += rows.sum(axis=0)
+        square += rows.T @ rows
+    mean = total / number
+    covariance = square / number - np.outer(mean, mean)
+    matrix = turn.astype(np.float64)
+    variances, vectors = np.linalg.eigh(matrix @ covariance @ matrix.T)
+    kept = slice(None, None, -1)
+    variances, matrix = variances[kept], vectors[:, kept].T @ matrix
+    if not variances[1] > 1e-12 * variances[0]:
+        raise LatentLabError("The pictures of this map change in one way only: choose PCA.")
+    sound = variances > 1e-12 * variances[0]
+    signs = np.sign(matrix[np.arange(len(matrix)), np.abs(matrix).argmax(axis=1)])
+    duals = (matrix * (signs / np.sqrt(np.maximum(variances, 1e-300)))[:, None])[sound]
+    shares = variances[sound] / variances[sound].sum()
+    return Components(mean, duals @ covariance, shares, duals)
+
+
+def place_by_pictures(points: PointSet) -> tuple[Places, Plane]:
+    """Return the points in the plane that changes pictures most, in deviations, and the plane."""
+    found = picture_components(points)
+    labels = [picture_label(k, share) for k, share in enumerate(found.shares[:2])]
+    plane = components_plane(points, found, labels)
+    return plane.coordinates(points.parts), plane
+
+
+def picture_label(component: int, share: float) -> str:
+    """Return what stands at the axis of a component of the picture, counted from 0."""
+    return f"Picture PC {component + 1} (σ; {100 * share:.0f}% of the change)"
 
 
 # Layouts that keep neighbours together. Their empty space has no latent.
@@ -292,6 +364,8 @@ def layout_in_lane(
     points = read_points(Path(path))
     if method == "pca":
         return place_by_components(points, report)
+    if method == "picture":
+        return place_by_pictures(points)
     return place_by_neighbours(points, method, settings, report), None
 
 
@@ -300,6 +374,12 @@ def narrowed(points: PointSet, report: Report = _quiet) -> Places:
     if width_of(points) <= NARROW:
         return np.concatenate([*flat_chunks(points, np.float32)])
     return scores(points, principal_components(points, NARROW, report))
+
+
+def seen(points: PointSet) -> Places:
+    """Return the points as float32 ``(N, k)``, their distances like those of their pictures."""
+    turn = np.asarray(points.picture_map, np.float32).T
+    return np.concatenate([rows @ turn for rows in flat_chunks(points, np.float32)])
 
 
 def place_by_neighbours(
@@ -321,7 +401,9 @@ def place_by_neighbours(
         raise LatentLabError(
             f"{TITLES[method]} needs at least {FEWEST} points, not {len(points)}: map more."
         )
-    rows = narrowed(points, report)
+    as_seen = points.picture_map is not None and not settings.get("latent_distance")
+    with few_threads():
+        rows = seen(points) if as_seen else narrowed(points, report)
     if not np.ptp(rows, axis=0).any():
         raise LatentLabError("All points of this map are alike: map other data.")
     found = np.asarray(ENGINES[method](rows, settings, report), np.float64)

@@ -34,8 +34,9 @@ SMALLEST_UNIT = 1e-6
 def principal_component_directions(
     context: Context, *, model: str, path: str, count: int = 10
 ) -> Made:
-    """Return the axes along which the points of a file vary most: ``PC 1``, ``PC 2`` ...
+    """Return the axes along which the pictures of a points file vary most: ``PC 1``, ``PC 2`` ...
 
+    Where it is not known what the latents change in the picture, it is the latents that vary most.
     ``provenance["share"]`` is an axis's share of the whole variance; the slider unit is the
     deviation along it.
     """
@@ -48,7 +49,7 @@ def principal_component_directions(
         raise LatentLabError(
             f"These points have 1 to {most} principal components here, not {count}."
         )
-    found = yield from context.lane.run(
+    method, found = yield from context.lane.run(
         "latentlab.services.directions_axes:components_in_lane", path=path, count=count
     )
     return tuple(
@@ -57,7 +58,7 @@ def principal_component_directions(
             space=data.space.name,
             vector=vector,
             scale=max(deviation, SMALLEST_UNIT),
-            method="principal component",
+            method=method,
             fingerprint=backend.spec.fingerprint,
             group=COMPONENTS_GROUP,
             provenance=source_of(data) | {"count": points, "share": share},
@@ -68,23 +69,30 @@ def principal_component_directions(
 
 def components_in_lane(
     report: Callable[[int, int, str], None], path: str, count: int
-) -> list[tuple[dict[str, Any], float, float]]:
-    """Return of each principal component its vector by part, deviation and share of variance."""
+) -> tuple[str, list[tuple[dict[str, Any], float, float]]]:
+    """Return the method, and of each component its unit vector by part, deviation and share."""
     from latentlab.core.pointfile import read_points
-    from latentlab.latent.layouts import principal_components, scores
+    from latentlab.latent.layouts import picture_components, principal_components, scores
 
     points = read_points(Path(path))
-    found = principal_components(points, count, report)
-    deviations = scores(points, found).std(axis=0, dtype=np.float64)
+    method = "principal component"
+    if points.picture_map is not None and count <= len(points.picture_map):
+        found, method = picture_components(points), "principal component of the pictures"
+        # One unit of such an axis is a deviation of the points.
+        deviations = np.linalg.norm(found.axes, axis=1)
+        axes = found.axes / deviations[:, None]
+    else:
+        found = principal_components(points, count, report)
+        axes, deviations = found.axes, scores(points, found).std(axis=0, dtype=np.float64)
     rows = []
-    for axis, deviation, share in zip(found.axes, deviations, found.shares):
+    for axis, deviation, share in list(zip(axes, deviations, found.shares))[:count]:
         vector, start = {}, 0
         for name in sorted(points.parts):
             shape = points.parts[name].shape[1:]
             vector[name] = axis[start : start + math.prod(shape)].reshape(shape)
             start += math.prod(shape)
         rows.append((vector, float(deviation), float(share)))
-    return rows
+    return method, rows
 
 
 def _by_part(space: LatentSpace, vector: Float) -> dict[str, Any]:

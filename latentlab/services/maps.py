@@ -188,14 +188,19 @@ def map_layout(
     Args:
         context: of the job.
         path: of a points file.
-        method: ``pca``, ``tsne``, ``umap`` or ``pacmap``.
+        method: ``picture``, ``pca``, ``tsne``, ``umap`` or ``pacmap``.
         settings: of the method, by the names in ``latent.layouts.SETTINGS``.
 
     Raises:
         LatentLabError: no such method or setting, its package is not installed, or the points are
             too few or all alike.
     """
-    from latentlab.latent.layouts import place_by_components, settings_of, width_of
+    from latentlab.latent.layouts import (
+        place_by_components,
+        place_by_pictures,
+        settings_of,
+        width_of,
+    )
 
     yield 0, 1, "reading the points"
     points, values = read_points(Path(path)), settings_of(method, settings)
@@ -206,9 +211,12 @@ def map_layout(
     known = read_layout(kept, len(points))
     if known is not None:
         return MapLayout(method, *known, values, True)
-    quick = method == "pca" and len(points) * width_of(points) <= QUICK_NUMBERS
-    if quick:
+    quick = len(points) * width_of(points) <= QUICK_NUMBERS
+    found: tuple[NDArray[np.float32], Plane | None]
+    if quick and method == "pca":
         found = place_by_components(points)
+    elif quick and method == "picture":
+        found = place_by_pictures(points)
     else:
         found = yield from context.lane.run(
             "latentlab.latent.layouts:layout_in_lane",

@@ -34,6 +34,7 @@ SUFFIX = ".safetensors"
 _ABANDONED_SECONDS = 3600
 _KEY = "latentlab-layout"
 _PLANE = ("origin", "x_axis", "y_axis")
+_DUALS = ("x_dual", "y_dual")
 
 
 def maps_folder() -> Path:
@@ -99,8 +100,9 @@ def write_layout(path: Path, coordinates: NDArray[np.float32], plane: Plane | No
     about = None
     if plane is not None:
         about = {"space": plane.space, "x_label": plane.x_label, "y_label": plane.y_label}
-        for field in _PLANE:
-            for name, array in getattr(plane, field).items():
+        arrays = [plane.origin, plane.x_axis, plane.y_axis, *(plane.duals or ())]
+        for field, parts in zip((*_PLANE, *_DUALS), arrays):
+            for name, array in parts.items():
                 tensors[f"{field}.{name}"] = np.ascontiguousarray(array, np.float64)
     metadata = {_KEY: json.dumps(about)}
     with contextlib.suppress(LatentLabError):
@@ -122,7 +124,9 @@ def read_layout(path: Path, count: int) -> tuple[NDArray[np.float32], Plane | No
         plane = None
         if about is not None:
             origin, x, y = (_parts(tensors, field) for field in _PLANE)
-            plane = Plane(about["space"], origin, x, y, about["x_label"], about["y_label"])
+            along, up = (_parts(tensors, field) for field in _DUALS)
+            labels = about["x_label"], about["y_label"]
+            plane = Plane(about["space"], origin, x, y, *labels, (along, up) if along else None)
     except (OSError, SafetensorError, LatentLabError, ValueError, KeyError, TypeError):
         return None
     mark_used(path)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.pointfile import PointsHeader, read_points_header
+from latentlab.core.pointfile import read_points_header
+from latentlab.core.pointheader import PointsHeader
 from latentlab.core.points import PRIOR, PointSet
 from latentlab.services.directions_data import Context, Step, opened
 

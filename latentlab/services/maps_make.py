@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ def sample_points(
     """Sample the prior, one point a seed, and write the points file."""
     import torch
 
+    from latentlab.evaluation.pictures import picture_map
+
     space = backend.spec.space()
     found: dict[str, Array] = {}
     for start in range(0, len(seeds), _PRIOR_CHUNK):
@@ -69,6 +71,7 @@ def sample_points(
         rows=np.arange(seeds.start, seeds.stop, dtype=np.int64),
         parts={name: half_precision(array) for name, array in found.items()},
     )
+    points = replace(points, picture_map=(yield from picture_map(backend, points)))
     write_points(path, points, about={"limit": len(seeds)})
 
 
@@ -88,6 +91,7 @@ def encode_points(
         LatentLabError: the model cannot encode, or the data cannot be opened.
     """
     from latentlab.evaluation.encode import check_encodes, encode_images
+    from latentlab.evaluation.pictures import picture_map
 
     if "encode" not in backend.spec.capabilities:
         raise LatentLabError(
@@ -101,7 +105,6 @@ def encode_points(
     listed = yield from source_rows(context, *arguments)
     rows, names = _readable(listed, dataset)
     latents = yield from encode_images(backend, dataset, "encoding images")
-    yield len(dataset), len(dataset), "writing the points"
     points = PointSet(
         model=model,
         fingerprint=backend.spec.fingerprint,
@@ -112,6 +115,8 @@ def encode_points(
         split=where.split,
         labels=dataset.labels,
     )
+    points = replace(points, picture_map=(yield from picture_map(backend, points)))
+    yield len(dataset), len(dataset), "writing the points"
     skipped = [skip.name for skip in dataset.skipped][:MOST_SKIPPED]
     about = {
         "limit": where.count,

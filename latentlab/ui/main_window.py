@@ -133,6 +133,9 @@ class MainWindow(QMainWindow):
 
         sliders.direction_asked.connect(refit)
         sliders.making_asked.connect(lambda: self._bring("directions"))
+        place = self.hosts["manifold"].panel
+        if place is not None:
+            place.model.group_chosen.connect(lambda *_: self._bring("directions"))
 
     def _bring(self, panel: str) -> None:
         """Bring a panel to the front."""

@@ -17,7 +17,8 @@ from latentlab.core.points import PointSet
 from latentlab.core.spec import LatentSpace
 from latentlab.latent import layouts
 
-NATIVE, PCA, TSNE, UMAP, PACMAP = "native", "pca", "tsne", "umap", "pacmap"
+NATIVE, PICTURE, PCA = "native", "picture", "pca"
+TSNE, UMAP, PACMAP = "tsne", "umap", "pacmap"
 DIRECTIONS, THREE = "directions", "three"
 NEIGHBOUR_METHODS = (TSNE, UMAP, PACMAP)
 """Layouts that a job makes; their empty space has no latent."""
@@ -93,12 +94,13 @@ def in_plane(choice: LayoutChoice, points: PointSet, plane: Plane) -> Placed:
 
 
 def by_components(choice: LayoutChoice, points: PointSet) -> Placed:
-    """Return the points along their first two principal components.
+    """Return the points along two principal components: of pictures if asked for, or of latents.
 
     Raises:
         LatentLabError: too few points, or all alike.
     """
-    coordinates, plane = layouts.place_by_components(points)
+    place = layouts.place_by_pictures if choice.method == PICTURE else layouts.place_by_components
+    coordinates, plane = place(points)
     return Placed(choice, coordinates, plane, plane.x_label, plane.y_label)
 
 
@@ -130,7 +132,7 @@ def place_at_once(
         if plane is None:
             raise LatentLabError(f"Space '{space.name}' has {space.size} numbers: choose PCA.")
         return in_plane(choice, points, plane)
-    if choice.method == PCA:
+    if choice.method in (PICTURE, PCA):
         return by_components(choice, points) if is_quick(points) else None
     if choice.method == DIRECTIONS:
         missing = [name for name in (choice.x, choice.y) if name not in directions]
@@ -144,11 +146,11 @@ def place_at_once(
     return None
 
 
-def first_choice(space: LatentSpace) -> LayoutChoice:
-    """Return the layout that a map opens with."""
+def first_choice(points: PointSet, space: LatentSpace) -> LayoutChoice:
+    """Return the layout that a map opens with: a plane, whose places can all be decoded."""
     if native_plane(space) is not None:
         return LayoutChoice(NATIVE)
-    return LayoutChoice(PCA)
+    return LayoutChoice(PCA if points.picture_map is None else PICTURE)
 
 
 def unedited(latents: Latents, edits: Mapping[str, float], known: Mapping[str, Direction]) -> Any:

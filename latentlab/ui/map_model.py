@@ -164,7 +164,7 @@ class MapModel(QObject):
         self.colour_changed.emit()
         space = self.space
         if points is not None and space is not None:
-            self.choose_layout(map_layouts.first_choice(space))
+            self.choose_layout(map_layouts.first_choice(points, space))
 
     def map_source(
         self,
@@ -320,7 +320,7 @@ class MapModel(QObject):
             if self._axes != (known[choice.x], known[choice.y]):
                 self.choose_layout(choice)
         elif self.points is not None and self.space is not None:
-            self.choose_layout(map_layouts.first_choice(self.space))
+            self.choose_layout(map_layouts.first_choice(self.points, self.space))
 
     # Colours, what is shown, what is selected.
 

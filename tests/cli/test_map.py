@@ -50,7 +50,7 @@ def test_a_picture_of_the_map(model: str, tmp_path: Path, capsys) -> None:
     assert main(words) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["count"] == 80
-    assert report["method"] == "pca"
+    assert report["method"] == "picture"
     assert report["colour_by"] == "hair_color"
     assert report["axes"][0].startswith("PC 1 (")
     assert "smiling" in report["labels"]

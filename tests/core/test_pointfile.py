@@ -57,8 +57,11 @@ def points(**changes: Any) -> PointSet:
             ),
             "age": LabelColumn("age", "continuous", rng.normal(size=COUNT).astype(np.float32)),
         },
+        "picture_map": rng.normal(size=(3, 10)).astype(np.float32),
         "coordinates": {"tsne": rng.normal(size=(COUNT, 2)).astype(np.float32)},
     }
+    if "parts" in changes:
+        values["picture_map"] = None
     return PointSet(**{**values, **changes})
 
 
@@ -91,6 +94,7 @@ def test_what_was_written_comes_back(path: Path) -> None:
             np.testing.assert_array_equal(other.visible, column.visible)
     np.testing.assert_array_equal(found.coordinates["tsne"], wanted.coordinates["tsne"])
     assert found.coordinates["tsne"].dtype == np.float32
+    np.testing.assert_array_equal(found.picture_map, wanted.picture_map)
     assert read_points_header(path).about == {"limit": 9}
     assert read_point_names(path) == [f"img {i} .png" for i in range(COUNT)]
     chosen = found.latents([2, 5])
@@ -266,6 +270,8 @@ def test_random_damage_is_a_sentence_or_harmless(path: Path) -> None:
         (lambda h, t: t["part.global"].__setitem__((0, 0), np.inf), "not finite"),
         (lambda h, t: t["part.local"].__setitem__((6, 1, 2), np.nan), "not finite"),
         (lambda h, t: t["layout.tsne"].__setitem__((0, 0), np.nan), "not finite"),
+        (lambda h, t: t["picture_map"].__setitem__((0, 0), np.inf), "pictures is not finite"),
+        (lambda h, t: t.update(picture_map=t["picture_map"][:, 1:]), "pictures is of another"),
         (lambda h, t: t["label.2"].__setitem__(0, np.inf), "infinite"),
         (lambda h, t: t["label.1"].__setitem__(0, 3), "class that does not exist"),
         (lambda h, t: t["label.1"].__setitem__(0, 0.5), "class that does not exist"),

@@ -276,7 +276,12 @@ def test_tsne_runs_in_the_lane_with_reports_and_is_kept(context: JobContext) -> 
     found = run(context, "map_layout", reports, path=path, method="tsne", settings=settings)
     assert found.plane is None
     assert found.coordinates.shape == (120, 2)
-    assert found.settings == {"perplexity": 10.0, "iterations": 250, "seed": 0}
+    assert found.settings == {
+        "perplexity": 10.0,
+        "iterations": 250,
+        "latent_distance": 0,
+        "seed": 0,
+    }
     assert any("KL divergence" in r.message for r in reports)
     again = run(context, "map_layout", path=path, method="tsne", settings=settings)
     assert again.cached

@@ -7,6 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -41,8 +42,21 @@ class Setting:
     explanation: str
     decimals: int = 0
 
+    @property
+    def switch(self) -> bool:
+        """Whether it is on (1) or off (0)."""
+        return (self.low, self.high, self.decimals) == (0, 1, 0)
+
 
 _SEED = Setting("seed", "See&d", 0, 0, 2**31 - 1, "The same seed gives the same map.")
+_LATENTS = Setting(
+    "latent_distance",
+    "&Bare latents",
+    0,
+    0,
+    1,
+    "Off: points are near when their pictures are alike. On: when their latents are.",
+)
 SETTINGS: dict[str, tuple[Setting, ...]] = {
     TSNE: (
         Setting(
@@ -54,6 +68,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "About how many neighbours each point stays close to: small shows fine clumps, large "
             "the broad shape. Distances between clumps mean little.",
         ),
+        _LATENTS,
         _SEED,
     ),
     UMAP: (
@@ -66,10 +81,12 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "How many neighbours make the shape: small shows detail, large the whole.",
         ),
         Setting("min_dist", "Least &distance", 0.1, 0.0, 1.0, "How tightly points may pack.", 2),
+        _LATENTS,
         _SEED,
     ),
     PACMAP: (
         Setting("n_neighbors", "&Neighbours", 10, 2, 500, "Pairs that are kept close per point."),
+        _LATENTS,
         _SEED,
     ),
 }
@@ -91,7 +108,7 @@ class LayoutSettings(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAccessibleName(f"Settings of {TITLES[method]}")
         self._method = method
-        self.boxes: dict[str, QuietSpinBox | QuietDoubleSpinBox] = {}
+        self.boxes: dict[str, QuietSpinBox | QuietDoubleSpinBox | QCheckBox] = {}
         form = QFormLayout(self)
         form.setContentsMargins(12, 12, 12, 12)
         heading = QLabel(f"Settings of {TITLES[method]}")
@@ -116,9 +133,12 @@ class LayoutSettings(QFrame):
         row.addWidget(go)
         form.addRow(row)
 
-    def _box(self, setting: Setting, value: float) -> QuietSpinBox | QuietDoubleSpinBox:
-        box: QuietSpinBox | QuietDoubleSpinBox
-        if setting.decimals:
+    def _box(self, setting: Setting, value: float) -> QuietSpinBox | QuietDoubleSpinBox | QCheckBox:
+        box: QuietSpinBox | QuietDoubleSpinBox | QCheckBox
+        if setting.switch:
+            box = QCheckBox()
+            box.setChecked(bool(value))
+        elif setting.decimals:
             box = QuietDoubleSpinBox()
             box.setDecimals(setting.decimals)
             box.setSingleStep(0.05)
@@ -135,15 +155,19 @@ class LayoutSettings(QFrame):
 
     def _reset(self) -> None:
         for setting in SETTINGS[self._method]:
-            self.boxes[setting.name].setValue(
-                type(self.boxes[setting.name].value())(setting.default)
-            )
+            box = self.boxes[setting.name]
+            if isinstance(box, QCheckBox):
+                box.setChecked(bool(setting.default))
+            else:
+                box.setValue(type(box.value())(setting.default))
+
+    def _value(self, name: str) -> float:
+        box = self.boxes[name]
+        return int(box.isChecked()) if isinstance(box, QCheckBox) else box.value()
 
     def values(self) -> dict[str, Any]:
         """Return the settings that differ from the usual ones."""
-        found = {
-            setting.name: self.boxes[setting.name].value() for setting in SETTINGS[self._method]
-        }
+        found = {setting.name: self._value(setting.name) for setting in SETTINGS[self._method]}
         usual = {setting.name: setting.default for setting in SETTINGS[self._method]}
         return {name: value for name, value in found.items() if value != usual[name]}
 

@@ -12,7 +12,15 @@ from latentlab.core.document import Picture
 from latentlab.core.plane import native_plane
 from latentlab.ui import map_layouts
 from latentlab.ui.edits import readable
-from latentlab.ui.map_layouts import DIRECTIONS, NATIVE, NEIGHBOUR_METHODS, PCA, THREE, LayoutChoice
+from latentlab.ui.map_layouts import (
+    DIRECTIONS,
+    NATIVE,
+    NEIGHBOUR_METHODS,
+    PCA,
+    PICTURE,
+    THREE,
+    LayoutChoice,
+)
 from latentlab.ui.map_model import MapModel
 from latentlab.ui.map_pictures import source_title
 from latentlab.ui.map_three import SLOTS
@@ -158,6 +166,9 @@ class MapSourceBar(QWidget):
         box, space, choice = self.layout_box, self._model.space, self._model.choice
         box.clear()
         methods = [PCA, *NEIGHBOUR_METHODS]
+        points = self._model.points
+        if points is not None and points.picture_map is not None:
+            methods.insert(0, PICTURE)
         if space is not None and native_plane(space) is not None:
             methods.insert(0, NATIVE)
         if len(self._directions()) >= 2:
