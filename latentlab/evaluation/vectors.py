@@ -6,7 +6,7 @@ Everything here is a generator that yields ``(done, total, message)`` between tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -19,12 +19,13 @@ from latentlab.latent.crossval import (
     FOLDS,
     MIN_EACH,
     FitTask,
+    evidence_on,
     fit_tasks,
     fold_of_rows,
     has_evidence,
 )
 from latentlab.latent.directions import Method, orthogonalise, unit
-from latentlab.latent.metrics import Interval, auc_interval, correlation_interval
+from latentlab.latent.metrics import Interval
 
 Float = NDArray[np.float64]
 Step = tuple[int, int, str] | None
@@ -159,7 +160,11 @@ def _joint(
     """Fit all factors together; score the wanted ones on folds that were not fitted on."""
     # No order of the files is a fold: labels of all rows are the same to it.
     fold = fold_of_rows(np.zeros(len(latents)), images)
-    scored = [f for f in wanted if has_evidence(f.values[f.seen], f.binary)]
+    scored = [
+        f
+        for f in wanted
+        if has_evidence(f.values[f.seen], f.binary, None if images is None else images[f.seen])
+    ]
     scores = {factor.name: np.empty(len(latents)) for factor in scored}
     for k in range(FOLDS) if scored else ():
         rest = fold != k
@@ -175,11 +180,11 @@ def _joint(
     for factor in wanted:
         evidence = None
         if factor.name in scores:
-            figure: Callable[..., Interval] = (
-                auc_interval if factor.binary else correlation_interval
-            )
             seen = factor.seen
-            evidence = figure(factor.values[seen], scores[factor.name][seen])
+            shown = None if images is None else images[seen]
+            evidence = evidence_on(
+                factor.values[seen], scores[factor.name][seen], factor.binary, shown
+            )
         vector = vectors[factor.name]
         found[factor.name] = (orthogonalise(vector, others) if others else unit(vector), evidence)
     yield FOLDS + 1, FOLDS + 1, "fitted all labels together"

@@ -43,9 +43,14 @@ def fold_of_rows(labels: Array, images: Array | None = None, folds: int = FOLDS)
     return np.asarray(fold[inverse])
 
 
-def has_evidence(labels: Array, binary: bool) -> bool:
-    """Whether labels are enough for a cross-validated figure with an interval."""
+def has_evidence(labels: Array, binary: bool, images: Array | None = None) -> bool:
+    """Whether labels are enough for a cross-validated figure with an interval.
+
+    Views of one image (``images``, as in ``fold_of_rows``) count once.
+    """
     labels = np.asarray(labels, np.float64)
+    if images is not None:
+        labels = labels[np.unique(np.asarray(images), return_index=True)[1]]
     if not binary:
         return len(labels) >= 2 * MIN_EACH
     on = int((labels > 0.5).sum())
@@ -89,7 +94,27 @@ def cross_validated(
         scores[~rest] = (latents[~rest] @ vector - along.mean()) / along.std()
         if report is not None:
             report(k + 1, folds, "cross-validating")
-    return auc_interval(single, scores) if binary else correlation_interval(single, scores)
+    return evidence_on(single, scores, binary, images)
+
+
+def evidence_on(
+    labels: Array, scores: Array, binary: bool, images: Array | None = None
+) -> Interval:
+    """Return the AUC (binary), or the correlation, of scores with labels, and its 95% interval.
+
+    Of several views of one image only the first counts: they are no independent rows, and an
+    interval that took them for such would be too narrow.
+
+    Args:
+        labels: ``(N,)``.
+        scores: ``(N,)``.
+        binary: what the label is.
+        images: as in ``fold_of_rows``.
+    """
+    if images is not None:
+        first = np.unique(np.asarray(images), return_index=True)[1]
+        labels, scores = np.asarray(labels)[first], np.asarray(scores)[first]
+    return auc_interval(labels, scores) if binary else correlation_interval(labels, scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,14 +162,14 @@ def fit_tasks(
         report(done, total, f"fitting {task.name}")
         rows = latents[task.rows]
         vector = orthogonalise(find_vector(rows, task.labels, task.method), others)
-        evidence = None
-        if has_evidence(task.labels, task.binary):
+        evidence, shown = None, None if images is None else np.asarray(images)[task.rows]
+        if has_evidence(task.labels, task.binary, shown):
             evidence = cross_validated(
                 rows,
                 task.labels,
                 task.method,
                 binary=task.binary,
-                images=None if images is None else np.asarray(images)[task.rows],
+                images=shown,
                 others=others,
                 report=lambda k, _, text, at=done, of=task.name: report(  # type: ignore[misc]
                     at + k, total, f"{text} {of}"

@@ -52,6 +52,24 @@ def test_views_of_one_image_are_in_one_fold() -> None:
     assert fooled.value > honest.value + 0.1
 
 
+def test_views_of_one_image_make_no_interval_narrower() -> None:
+    rng = np.random.default_rng(6)
+    labels = (np.arange(80) % 2).astype(float)
+    once = rng.normal(size=(80, 3)) + labels[:, None]
+    twice, seen = np.tile(once, (2, 1)), np.tile(np.arange(80), 2)
+    for binary, of in ((True, labels), (False, once[:, 0] + rng.normal(size=80))):
+        method: Method = "mean difference" if binary else "regression"
+        alone = cross_validated(once, of, method, binary=binary)
+        views = cross_validated(twice, np.tile(of, 2), method, binary=binary, images=seen)
+        assert views.high - views.low == pytest.approx(alone.high - alone.low, rel=1e-2)
+        assert views.value == pytest.approx(alone.value, abs=1e-3)
+    # 9 pictures with it are too few, however often they are shown.
+    few = np.tile(np.arange(80) < 9, 2)
+    assert has_evidence(few, True)
+    assert not has_evidence(few, True, seen)
+    assert not has_evidence(np.tile(np.arange(19.0), 2), False, np.tile(np.arange(19), 2))
+
+
 @pytest.mark.parametrize("method", ["mean difference", "logistic", "linear svm"])
 def test_the_interval_covers_the_auc_on_endless_new_data(method: Method) -> None:
     """Of two Gaussians with covariance S the AUC of w is Phi(w d / sqrt(2 w S w))."""
