@@ -132,6 +132,20 @@ class Direction:
             raise LatentLabError(f"{given[0]} needs images: give --data SOURCE.")
         if self.out is None and not self.store:
             raise LatentLabError("Say where the direction goes: give --out PATH or --store.")
+        self._check_options(given[0] if given else "--label")
+
+    def _check_options(self, way: str) -> None:
+        """Refuse what a way to find directions would not listen to."""
+        asked = {
+            "--method": self.method is not None,
+            "--orthogonal-to": bool(self.orthogonal_to),
+            "--mirror": self.mirror,
+            "--held-out": self.held_out is not None,
+        }
+        heeded = {"--label": set(asked), "--positive": {"--method", "--orthogonal-to"}}
+        for name, there in asked.items():
+            if there and name not in heeded.get(way, ()):
+                raise LatentLabError(f"{way} takes no {name}: leave it out.")
 
     def _found(self, work: Work) -> list[Found]:
         others = file_or_name(work, self.model, self.orthogonal_to)
@@ -221,27 +235,19 @@ class Direction:
         return str(ready.path)
 
 
-def write_directions(out: Path, directions: Sequence[Found]) -> list[Path]:
-    """Write one direction as the file ``out``, several into the folder ``out``.
+def write_directions(out: Path, directions: Sequence[Found], *, folder: bool = False) -> list[Path]:
+    """Write one direction as the file ``out``, several (with ``folder``, any) into that folder.
 
     Raises:
         LatentLabError: several for one file, a file that cannot be written, or two of one name.
     """
     from latentlab.core.directionfile import save_direction
 
-    if len(directions) == 1 and not out.is_dir():
+    if len(directions) == 1 and not folder and not out.is_dir():
         save_direction(out, directions[0])
         return [out]
-    if out.suffix == ".safetensors" or out.is_file():
-        raise LatentLabError(
-            f"These are {len(directions)} directions, and '{out}' is one file: name a folder."
-        )
-    names = [
-        _UNSAFE.sub("-", d.name).strip("-.")[:80] or f"direction-{i}"
-        for i, d in enumerate(directions)
-    ]
-    unique = [f"{n}-{i}" if names.index(n) != i else n for i, n in enumerate(names)]
-    paths = [out / f"{name}.safetensors" for name in unique]
+    check_folder(out)
+    paths = [out / f"{name}.safetensors" for name in _file_names(directions)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -249,6 +255,25 @@ def write_directions(out: Path, directions: Sequence[Found]) -> list[Path]:
     for path, direction in zip(paths, directions):
         save_direction(path, direction)
     return paths
+
+
+def check_folder(out: Path) -> None:
+    """Raise ``LatentLabError`` if a path is, or would be, one file."""
+    if out.suffix == ".safetensors" or out.is_file():
+        raise LatentLabError(f"Directions are a file each, and '{out}' is one file: name a folder.")
+
+
+def _file_names(directions: Sequence[Found]) -> list[str]:
+    """Return a name for each file, no two alike, nor alike but for their case."""
+    found: dict[str, str] = {}
+    for i, direction in enumerate(directions):
+        name = plain = _UNSAFE.sub("-", direction.name).strip("-.")[:80] or f"direction-{i}"
+        number = 1
+        while name.casefold() in found:
+            number += 1
+            name = f"{plain}-{number}"
+        found[name.casefold()] = name
+    return list(found.values())
 
 
 def report_directions(directions: Sequence[Found], paths: Sequence[Path], as_json: bool) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from latentlab.cli.common import Json, Machine, Many, Model, print_json
-from latentlab.cli.directions import Split, Table, write_directions
+from latentlab.cli.directions import Split, Table, check_folder, write_directions
 from latentlab.cli.working import Work, named_directions, working
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ class Orthogonalise:
 
     def run(self) -> int:
         """Print the figures and write what is better."""
+        if self.out is not None:
+            check_folder(self.out)
         with working(self.machine, self.json) as work:
             known = named_directions(work, self.model, self.measuring.direction)
             found = work.run(
@@ -180,8 +182,12 @@ class Orthogonalise:
                 locked=self.lock,
                 **self.measuring.settings(),
             )
-            new = [d for d in found.directions if d.method == "orthogonalised"]
-            new = [d for d in new if known[d.name] is not d]
+            # One that was made so before, and stays as it is, is of the same method.
+            new = [
+                d
+                for d in found.directions
+                if known[d.name] is not d and "kept" not in d.provenance["orthogonalised"]
+            ]
             paths = self._keep(work, new)
         rows = {
             name: (found.before.figures(name), found.after.figures(name))
@@ -210,8 +216,7 @@ class Orthogonalise:
             work.run("store_directions", model=self.model, directions={d.name: d for d in new})
         if self.out is None:
             return []
-        self.out.mkdir(parents=True, exist_ok=True)
-        return write_directions(self.out, new)
+        return write_directions(self.out, new, folder=True)
 
 
 def _print_figures(

@@ -274,7 +274,8 @@ def calibrate(
     effects = np.asarray(effects, np.float64)
     gram = effects @ effects.T
     scale = float(np.trace(gram)) / min(effects.shape)
-    gram[np.diag_indices_from(gram)] += ridge * scale
+    # Directions that move nothing have no combination, and that is no error of arithmetic.
+    gram[np.diag_indices_from(gram)] += max(ridge * scale, 1e-12)
     combinations = np.linalg.solve(gram, effects[:, list(wanted)])
     return np.asarray(combinations.T @ np.asarray(vectors, np.float64))
 

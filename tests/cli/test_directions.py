@@ -11,6 +11,7 @@ from PIL import Image
 
 from latentlab.backends.checkpoint import state_arrays
 from latentlab.cli import main
+from latentlab.cli.directions import write_directions
 from latentlab.core.direction import Direction
 from latentlab.core.directionfile import load_direction, save_direction
 from latentlab.core.modelfile import ModelHeader, StoredModel, read_model, write_model
@@ -202,6 +203,12 @@ def test_directions_go_into_the_model_s_file(model, capsys) -> None:
         ),
         (["--difference", "1", "1", "--out", "x"], "same latent"),
         (["--data", FACES, "--pca", "99", "--out", "x"], "1 to 8"),
+        (
+            ["--data", FACES, "--pca", "2", "--orthogonal-to", "age", "--out", "x"],
+            "--pca takes no --orthogonal-to",
+        ),
+        (["--dimension", "z[1]", "--method", "logistic", "--out", "x"], "takes no --method"),
+        (["--positive", "1", "--negative", "2", "--mirror", "--out", "x"], "takes no --mirror"),
     ],
 )
 def test_wrong_words_say_what_to_do(model, words, match, capsys) -> None:
@@ -278,3 +285,31 @@ def test_orthogonalised_sliders_are_printed_before_and_after(model, capsys) -> N
     assert "selectivity" in said
     assert "->" in said
     assert "unlock" in says(capsys, *words, "--name", "age")
+    Path("a-file").write_text("here")
+    assert "name a folder" in says(capsys, *words, "--out", "a-file")
+    assert "name a folder" in says(capsys, *words, "--out", "one.safetensors")
+    assert "cannot be made" in says(capsys, *words, "--out", "a-file/below")
+
+
+def test_what_was_made_before_and_stays_is_no_change(model, tmp_path, capsys) -> None:
+    """Directions that move nothing cannot be bettered, whatever made them."""
+    names = []
+    for i, name in enumerate(("smiling", "eyeglasses", "age")):
+        still = Direction(name, "z", {"z": np.eye(8)[i]}, 1e-12, "orthogonalised")
+        save_direction(tmp_path / f"{name}.safetensors", still)
+        names += ["--direction", f"{name}.safetensors"]
+    found = run(capsys, "orthogonalise", model, "--samples", "4", *names, "--out", "better")
+    assert found["changed"] == []
+    assert not found["out"]
+    assert not Path("better").exists()
+
+
+def test_files_of_like_names_keep_every_direction(tmp_path) -> None:
+    given = [
+        Direction(name, "z", {"z": np.eye(8)[i]}, 1.0, "given")
+        for i, name in enumerate(("a", "a", "A", "a-2", "?"))
+    ]
+    paths = write_directions(tmp_path / "folder", given)
+    assert len({path.name.casefold() for path in paths}) == 5
+    for path, direction in zip(paths, given):
+        np.testing.assert_array_equal(load_direction(path).vector["z"], direction.vector["z"])
