@@ -232,7 +232,7 @@ class Measure:
     Example: latentlab measure edit portraits-vae --json
     """
 
-    what: (
+    what: Annotated[
         Annotated[MeasureEdit, tyro.conf.subcommand("edit", description=MeasureEdit.__doc__)]
         | Annotated[
             MeasureDirection,
@@ -243,8 +243,9 @@ class Measure:
         ]
         | Annotated[
             MeasureEffects, tyro.conf.subcommand("effects", description=MeasureEffects.__doc__)
-        ]
-    )
+        ],
+        tyro.conf.arg(name=""),
+    ]
 
     def run(self) -> int:
         """Run what was asked."""

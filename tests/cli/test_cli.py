@@ -55,6 +55,15 @@ def test_every_command_has_an_example_in_its_help(capsys) -> None:
         assert f"Example: latentlab {name}" in text
 
 
+@pytest.mark.parametrize("name", ["edit", "direction", "photos", "effects"])
+def test_help_of_measurements_has_no_names_of_ours(name: str, capsys) -> None:
+    assert main(["measure", name, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Example: latentlab measure {name}" in text
+    assert "what options" not in text
+    assert "what." not in text
+
+
 def test_help_waits_for_no_torch_and_no_qt() -> None:
     code = (
         "import sys; from latentlab.cli import main; main(['--help']); "
