@@ -17,6 +17,7 @@ from latentlab.core.effects import EffectReport
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.noise import permutation
+from latentlab.core.points import PointSet
 from latentlab.evaluation.measure import Progress, changes_of, prior_latents, prior_seeds
 from latentlab.evaluation.readers import ImageReader, LabelReader
 from latentlab.latent.directions import flat_vector
@@ -37,22 +38,20 @@ def prior_samples(backend: Any, space: str, seed: int, count: int) -> Samples:
     return lambda rows: prior_latents(backend, space, seeds[rows])
 
 
-def point_samples(points: Latents, seed: int, count: int) -> Samples:
+def point_samples(points: PointSet, seed: int, count: int) -> Samples:
     """Return ``count`` of the encoded points, drawn for measurement ``seed``, by rows.
+
+    Only these are read, however many points there are.
 
     Raises:
         LatentLabError: there are not so many.
     """
-    if count > points.batch:
+    if count > len(points):
         raise LatentLabError(
-            f"There are {points.batch} points to measure on, not {count}: ask for fewer samples."
+            f"There are {len(points)} points to measure on, not {count}: ask for fewer samples."
         )
-    chosen = permutation(seed, "effects", 0, points.batch)[:count]
-
-    def drawn(rows: slice) -> Latents:
-        return Latents(points.space, {name: a[chosen[rows]] for name, a in points.items()})
-
-    return drawn
+    chosen = permutation(seed, "effects", 0, len(points))[:count]
+    return lambda rows: points.latents(chosen[rows])
 
 
 def check_measurement(backend: Any, directions: Sequence[Direction], amount: float) -> None:
@@ -145,7 +144,7 @@ def measure_effects(
     samples: int = 128,
     amount: float = 2.0,
     seed: int = 0,
-    points: Latents | None = None,
+    points: PointSet | None = None,
     chunk: int = CHUNK,
 ) -> Generator[Update, None, EffectReport]:
     """Move samples along each direction and report what each attribute does.
@@ -180,7 +179,8 @@ def measure_effects(
     report, shown = partial(report_of, backend, directions, reader, amount=amount, seed=seed), 8
     for done, total, message in steps:
         rows = done // (count + 1)
-        if rows >= 2 * shown and done % (count + 1) == 0 and rows < samples:
+        # Between two turns all directions have moved the same samples; within one, some have not.
+        if rows >= 2 * shown and done % (chunk * (count + 1)) == 0 and rows < samples:
             # What is known so far, at 16, 32, 64 ... samples.
             shown = rows
             yield done, total, message, report(changes[:, :rows])

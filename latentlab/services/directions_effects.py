@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from latentlab.core.direction import Direction
 from latentlab.core.effects import EffectReport, Orthogonalised
 from latentlab.core.errors import LatentLabError
-from latentlab.core.latents import Latents
 from latentlab.core.paths import cache_folder
+from latentlab.core.points import PointSet
 from latentlab.services.directions_data import Context, Step, dataset_options, opened, spread_data
 
 if TYPE_CHECKING:
@@ -138,13 +138,13 @@ def _check_samples(samples: int) -> None:
         raise LatentLabError(f"Effects are measured on 2 to {MAX_SAMPLES} samples, not {samples}.")
 
 
-def _points(backend: Any, path: str) -> Latents:
+def _points(backend: Any, path: str) -> PointSet:
     from latentlab.core.pointfile import read_points
 
     points = read_points(Path(path))
     if points.fingerprint != backend.spec.fingerprint:
         raise LatentLabError("These points were encoded by other weights: make the map again.")
-    return points.latents(range(len(points)))
+    return points
 
 
 def orthogonalise_directions(

@@ -12,8 +12,8 @@ import torch
 from latentlab.core.direction import Direction
 from latentlab.core.effects import EditFigures, EffectReport, Orthogonalised
 from latentlab.core.errors import LatentLabError
-from latentlab.core.latents import Latents
 from latentlab.core.noise import noise_rows
+from latentlab.core.points import PointSet
 from latentlab.core.spec import LatentSpace, ModelSpec, PartSpec
 from latentlab.data.base import ArrayDataset, LabelColumn
 from latentlab.evaluation import effects
@@ -124,6 +124,21 @@ def test_reports_of_the_first_samples_come_on_the_way() -> None:
     np.testing.assert_allclose(partial[0].mean[0], 8.0)
 
 
+def test_reports_on_the_way_hold_no_sample_that_is_not_measured() -> None:
+    """Of three directions and turns of 64, numbers of decoded images are multiples of 4 early."""
+    steps = [np.full(DIM, float(step)) for step in (2, 3, 4)]
+    given = [direction(name, step) for name, step in zip("abc", steps)]
+    for chunk in (5, 64):
+        work = effects.measure_effects(
+            WholeModel(), given, WholeReader(np.eye(DIM, 4)), samples=200, amount=1.0, chunk=chunk
+        )
+        partial = [item[3] for item in work if len(item) == 4]
+        assert partial
+        for report in partial:
+            assert report.samples % chunk == 0
+            np.testing.assert_allclose(report.mean, np.stack(steps)[:, :4])
+
+
 def test_standard_errors_are_those_of_the_paired_changes() -> None:
     """A reading of z squared changes by 2 z s + s^2: the error follows from the samples' z."""
 
@@ -147,7 +162,9 @@ def test_standard_errors_are_those_of_the_paired_changes() -> None:
 
 def test_encoded_points_can_be_moved_instead_of_prior_samples() -> None:
     weights = np.abs(np.random.default_rng(2).normal(size=(DIM, 4)))
-    points = Latents("z", {"z": np.full((9, DIM), 5.0, np.float32)})
+    points = PointSet(
+        "m", "f", "z", "prior", np.arange(9), {"z": np.full((9, DIM), 5.0, np.float16)}
+    )
     step = np.full(DIM, 200.0)
     report = last(
         effects.measure_effects(
