@@ -60,6 +60,7 @@ class Controller(
         before_held: a key or a button asks for the image without its edits (true), or lets go.
         library_changed: models came or went.
         directions_changed: the directions of the current model, their titles, locks or order.
+        panel_asked: id of a panel that shall come to the front.
     """
 
     document_changed = Signal(object)
@@ -75,6 +76,7 @@ class Controller(
     before_held = Signal(bool)
     library_changed = Signal()
     directions_changed = Signal()
+    panel_asked = Signal(str)
 
     def __init__(
         self,

@@ -172,4 +172,6 @@ class EffectActions:
     def select_slider(self, name: str) -> None:
         """Show the slider of a direction."""
         if name in self.directions:
+            # First: a panel that is not there hears nothing, nor does one behind take the focus.
+            self.panel_asked.emit("attributes")
             self.slider_selected.emit(name)

@@ -112,36 +112,33 @@ class MainWindow(QMainWindow):
         self.tray.setProperty(TOPIC, "tray")
         self.layout_keeper.add_tray(self.tray)
         self.hosts: dict[str, PanelHost] = {}
-        # Before the panel hears of it: one that is not in front cannot take the focus.
-        self.controller.slider_selected.connect(lambda _: self._bring("attributes"))
+        self.controller.panel_asked.connect(self._bring)
         for plugin in plugins("latentlab.panels"):
             host = PanelHost(plugin, self.controller)
             self.hosts[plugin.row.id] = host
             self.layout_keeper.add(plugin.row.id, plugin.row.title, host, left=False)
-        self._connect_panels()
+        self.hosts["attributes"].made.connect(self._connect_sliders)
         self.layout_keeper.reset()
 
-    def _connect_panels(self) -> None:
+    def _connect_sliders(self, sliders: Any) -> None:
         """Let sliders ask for new ones."""
-        sliders, maker = (self.hosts[name].panel for name in ("attributes", "directions"))
-        if sliders is None or maker is None:
-            return
 
         def refit(name: str) -> None:
             self._bring("directions")
-            maker.refit(name)
+            maker: Any = self.hosts["directions"].panel
+            if maker is not None:
+                maker.refit(name)
 
         sliders.direction_asked.connect(refit)
         sliders.making_asked.connect(lambda: self._bring("directions"))
-        place = self.hosts["manifold"].panel
-        if place is not None:
-            place.model.group_chosen.connect(lambda *_: self._bring("directions"))
 
     def _bring(self, panel: str) -> None:
-        """Bring a panel to the front."""
-        dock = self.hosts[panel].parentWidget()
-        dock.show()
-        dock.raise_()
+        """Bring a panel to the front, made if it was not."""
+        host = self.hosts.get(panel)
+        if host is not None and host.panel is not None:
+            dock = host.parentWidget()
+            dock.show()
+            dock.raise_()
 
     def _build_menus(self) -> None:
         self.actions_table = ActionSet(self)

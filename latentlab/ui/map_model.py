@@ -378,6 +378,7 @@ class MapModel(QObject):
     def choose_group(self, side: str) -> None:
         """Hand the selection on as a group: ``positive`` or ``negative``."""
         if len(self.selection) and self.path is not None:
+            self._controller.panel_asked.emit("directions")
             self.group_chosen.emit(side, str(self.path), self.selection)
 
     def ask_neighbours(self, point: int, metric: str) -> None:

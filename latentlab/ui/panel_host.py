@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QStackedLayout, QWidget
 
 from latentlab.core.errors import LatentLabError
@@ -35,12 +37,19 @@ def need_sentence(title: str, missing: list[str], header: ModelHeader | None) ->
 
 
 class PanelHost(QWidget):
-    """One row of the panels' registry.
+    """One row of the panels' registry; its panel is made when it is first seen or asked for.
+
+    A panel takes a moment to import and to build: the window is painted before.
 
     Args:
         plugin: the row.
         controller: of the window.
+
+    Signals:
+        made: the panel, once.
     """
+
+    made = Signal(object)
 
     def __init__(self, plugin: Plugin, controller: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,19 +59,37 @@ class PanelHost(QWidget):
         self.setAccessibleName(row.title)
         known = row.id in TOPICS
         self.setProperty(TOPIC, row.id if known else f"{row.title}|{row.summary}")
-        self.panel: QWidget | None = None
+        self._panel: QWidget | None = None
+        self._tried = False
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(self._make)
+        self._blank = QWidget()
         self._note = EmptyState(row.title, "")
         self._error = ErrorNote()
         self._stack = QStackedLayout(self)
-        self._stack.addWidget(self._note)
-        self._stack.addWidget(self._error)
-        self._load()
+        for page in (self._blank, self._note, self._error):
+            self._stack.addWidget(page)
         controller.model_changed.connect(self._follow)
         self._follow(controller.model)
 
+    @property
+    def panel(self) -> QWidget | None:
+        """The panel; ``None`` when it cannot be shown."""
+        self._make()
+        return self._panel
+
+    def _make(self) -> None:
+        if self._tried:
+            return
+        self._tried = True
+        self._load()
+        self._follow(self._controller.model)
+        if self._panel is not None:
+            self.made.emit(self._panel)
+
     def _load(self) -> None:
         try:
-            self.panel = self.plugin.load()(self._controller)
+            self._panel = self.plugin.load()(self._controller)
         except LatentLabError as error:
             self._error.show_failure(Failure(error.message, error.details))
         except Exception as error:
@@ -71,14 +98,20 @@ class PanelHost(QWidget):
             message = f"The panel '{title}' cannot be shown ({type(error).__name__}: {error})."
             self._error.show_failure(Failure(message))
         else:
-            self._stack.addWidget(self.panel)
+            self._stack.addWidget(self._panel)
 
     def _follow(self, header: ModelHeader | None) -> None:
-        if self.panel is None:
+        if self._tried and self._panel is None:
             self._stack.setCurrentWidget(self._error)
             return
         row = self.plugin.row
         missing = missing_capabilities(row.needs, header)
         if missing:
             self._note.say(row.title, need_sentence(row.title, missing, header))
-        self._stack.setCurrentWidget(self._note if missing else self.panel)
+        self._stack.setCurrentWidget(self._note if missing else self._panel or self._blank)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Make the panel after this paint: what is seen first is the window."""
+        super().paintEvent(event)
+        if not self._tried and self._stack.currentWidget() is self._blank:
+            self._soon.start()

@@ -60,7 +60,7 @@ def _grab(window, out: Path) -> list[Path]:
             parts |= {"library": window.library_panel, "history": window.history_panel}
             parts |= dict(window.hosts)
             for part, widget in parts.items():
-                if part in window.hosts:
+                if part in window.hosts and widget.panel is not None:
                     widget.parentWidget().raise_()
                 path = out / f"{part}-{name}.png"
                 widget.grab().save(str(path))

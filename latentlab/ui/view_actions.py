@@ -132,6 +132,8 @@ def show_panel(window: Any, place: str) -> None:
     dock.show()
     dock.raise_()
     host = dock.widget()
+    if host.panel is None:
+        return
     first = host.nextInFocusChain()
     while first is not host and not (
         host.isAncestorOf(first)

@@ -80,7 +80,8 @@ def window(tmp_path: Path, qapp, qtbot):
     window = make_window(folder, qapp, ("waves", "ripples"))
     window.resize(1280, 800)
     window.show()
-    qtbot.waitExposed(window)
+    # Shortcuts belong to the active window.
+    qtbot.waitUntil(window.isActiveWindow)
     window.controller.open_model("waves")
     yield window
     window.close()

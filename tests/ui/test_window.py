@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtCore import QEvent, QMimeData, QObject, Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QDockWidget, QToolButton, QWidget
 
 from latentlab.catalog import Row
@@ -295,12 +296,50 @@ def test_a_panel_says_what_it_would_need(window, qtbot):
     assert "'Waves' cannot" in shown_text(host)
 
 
+def test_a_panel_is_made_when_it_is_first_seen(window, qtbot):
+    made = []
+    host = window.hosts["effects"]
+    host.made.connect(made.append)
+    qtbot.wait(50)
+    assert not made
+    host.parentWidget().raise_()
+    qtbot.waitUntil(lambda: len(made) == 1)
+    assert made[0].isVisible()
+    assert host.panel is made[0]
+
+
+def test_no_window_flashes_while_panels_are_made(window, qapp, qtbot):
+    class Watch(QObject):
+        shown: ClassVar[list] = []
+
+        def eventFilter(self, watched, event):
+            if event.type() == QEvent.Type.Show and watched.isWidgetType() and watched.isWindow():
+                self.shown.append(type(watched).__name__)
+            return False
+
+    watch = Watch()
+    qapp.installEventFilter(watch)
+    for host in window.hosts.values():
+        host.parentWidget().raise_()
+        qtbot.waitUntil(lambda panel=host.panel: panel.isVisible())
+    window.controller.open_model("ripples")
+    qapp.removeEventFilter(watch)
+    assert not watch.shown
+
+
+def test_what_a_panel_is_asked_for_reaches_it_before_it_was_seen(window, qtbot):
+    window.controller.select_slider("zebra")
+    sliders = window.hosts["attributes"].panel
+    qtbot.waitUntil(sliders.isVisible)
+    qtbot.waitUntil(lambda: sliders.isAncestorOf(QApplication.focusWidget() or window))
+
+
 def test_a_panel_that_fails_to_load_says_why(window, qtbot):
     row = Row("bad", "Broken", "latentlab.no_such_module:Panel")
     host = PanelHost(Plugin(row, builtin=False), window.controller)
     qtbot.addWidget(host)
     host.show()
-    assert "'Broken'" in shown_text(host)
+    qtbot.waitUntil(lambda: "'Broken'" in shown_text(host))
     assert "cannot be used" in shown_text(host)
 
 

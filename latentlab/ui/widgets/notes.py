@@ -106,14 +106,15 @@ class EmptyState(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._picture = QLabel()
+        self._picture = QLabel(self)
         self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._title = _sentence("emptyTitle")
         font = self._title.font()
         font.setBold(True)
         self._title.setFont(font)
         self._text = _sentence("emptyText")
-        self._button = QPushButton(button)
+        # A child from the start: shown without a parent it would be a window of its own.
+        self._button = QPushButton(button, self)
         self._button.setVisible(bool(button))
         self._button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         if act is not None:

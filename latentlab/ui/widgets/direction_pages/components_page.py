@@ -90,7 +90,7 @@ class ComponentsPage(Page):
         self.add_button = QPushButton("&Add checked")
         self.add_button.setToolTip("Make the checked components sliders; one step of the history")
         self.add_button.clicked.connect(self.add)
-        self.dimensions = DimensionsSection(tools, self.jobs)
+        self.dimensions = DimensionsSection(tools, self.jobs, self)
         self._lay_out()
         self._connect()
         self._follow()
