@@ -271,6 +271,7 @@ def test_neighbours_stand_in_the_strip_in_order_with_distances(panel, stage, qtb
     model = panel.strip.model
     assert [model.index(row).data() for row in range(model.rowCount())] == ["0", "1.5", "2"]
     assert "by pixels" in panel.strip.title.text()
+    np.testing.assert_array_equal(panel.map.selection, [3, 9, 70])
     menu.deleteLater()
 
 

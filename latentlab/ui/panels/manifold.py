@@ -115,7 +115,8 @@ class ManifoldPanel(QWidget):
         model.neighbours_found.connect(self._show_neighbours)
         model.failed.connect(self._show_failure)
         model.jobs.changed.connect(self._say)
-        model.background.changed.connect(self._say)
+        for work in (model.background, model.reading):
+            work.changed.connect(self._say)
         self.legend.shown_changed.connect(model.show_classes)
         point_map.selection_changed.connect(model.select)
         point_map.menu_asked.connect(self._open_menu)
@@ -154,7 +155,7 @@ class ManifoldPanel(QWidget):
         if placed is not None:
             self._stack.setCurrentWidget(self._page)
             animated = glide and self._controller.settings.animation
-            self._glide.go(placed.coordinates, animated)
+            self._glide.go(placed.coordinates, animated, placed.index)
             self._paint_colours()
             self.map.set_axis_labels(placed.x_label, placed.y_label)
         plane = self.model.plane
@@ -195,6 +196,7 @@ class ManifoldPanel(QWidget):
         if points is not None:
             how = "by pixels" if found.metric == "pixel" else "in the latent space"
             title = f"{len(found.points)} nearest {how}, with their distance"
+            self.model.select(np.sort(found.points))  # so that the map shows where they lie
             self.strip.show_points(points, found.points, found.distances, title)
 
     def _show_failure(self, failure: Failure | None) -> None:
@@ -212,7 +214,7 @@ class ManifoldPanel(QWidget):
         """Say what is under way, and what an empty map needs."""
         model, choice = self.model, self.model.choice
         jobs = [job.title for job in model.jobs.running]
-        jobs += [model.background.title] if model.background.title else []
+        jobs += [work.title for work in (model.background, model.reading) if work.title]
         text = ""
         if jobs:
             text = f"{jobs[-1]}…"
@@ -267,8 +269,9 @@ class ManifoldPanel(QWidget):
     def _use_as_group(self, side: str) -> None:
         self.model.select(np.sort(self.strip.model.points))
         self.model.choose_group(side)
+        group = "A, with it," if side == "positive" else "B, without it,"
         self._controller.message.emit(
-            f"{len(self.model.selection):,} points are the {side} group of a new direction", ""
+            f"{len(self.model.selection):,} points are group {group} of a new direction", ""
         )
 
     def _close_strip(self) -> None:

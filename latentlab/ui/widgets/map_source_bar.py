@@ -31,7 +31,7 @@ from latentlab.ui.widgets.tray_model import tray_name
 
 _WIDEST = 170
 _CAPTIONS_FROM = 400
-DROPPED_COUNT = 5000
+DROPPED_COUNT = 10_000
 
 
 def _group(caption: str, *widgets: QWidget) -> QWidget:

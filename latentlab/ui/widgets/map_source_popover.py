@@ -26,7 +26,7 @@ PORTRAITS = "portraits"
 FOLDER = "folder"
 MOST_POINTS = 1_000_000
 _KINDS = ((PRIOR, "Prior samples"), (PORTRAITS, "Portraits (drawn, labelled)"), (FOLDER, "Images…"))
-_COUNTS = {PRIOR: 2000, PORTRAITS: 2000, FOLDER: 5000}
+_COUNTS = {PRIOR: 2000, PORTRAITS: 2000, FOLDER: 10_000}
 
 
 @dataclass(frozen=True)
