@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from latentlab.core.plane import Plane, native_plane, plane_of_directions
 from latentlab.core.points import PointSet
 from latentlab.core.spec import LatentSpace
 from latentlab.latent import layouts
+from latentlab.ui.widgets.point_index import PointIndex
 
 NATIVE, PICTURE, PCA = "native", "picture", "pca"
 TSNE, UMAP, PACMAP = "tsne", "umap", "pacmap"
@@ -31,8 +32,12 @@ TITLES = {
 }
 """What a person reads, by method, in the order of the chooser."""
 
-AT_ONCE = 4_000_000
+AT_ONCE = 1_000_000
 """Numbers (points times latent width) up to which PCA is done here, within a frame or two."""
+
+
+SORTED_AT_ONCE = 50_000
+"""Points up to which they are sorted for the map within a frame."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Placed:
         plane: where every place has a latent; ``None`` where only the points have one.
         x_label: what stands at the axis.
         y_label: likewise.
+        index: of many points, sorted beforehand; ``None`` for few.
     """
 
     choice: LayoutChoice
@@ -69,12 +75,18 @@ class Placed:
     plane: Plane | None = None
     x_label: str = ""
     y_label: str = ""
+    index: PointIndex | None = None
 
 
 def is_quick(points: PointSet) -> bool:
     """Whether PCA of these points is done within a frame or two."""
     width = layouts.width_of(points)
     return len(points) * width <= AT_ONCE and width <= 1024
+
+
+def sorted_points(placed: Placed) -> Placed:
+    """Return a layout with its points sorted for the map."""
+    return replace(placed, index=PointIndex.build(placed.coordinates))
 
 
 def middle_of(points: PointSet) -> Latents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from latentlab.core import pointfile
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.labels import LabelColumn
@@ -22,7 +22,7 @@ from latentlab.core.spec import LatentSpace
 from latentlab.services import maps
 from latentlab.ui import map_layouts
 from latentlab.ui.map_background import Background
-from latentlab.ui.map_cached import newest_map
+from latentlab.ui.map_cached import newest_map, read_map
 from latentlab.ui.map_jobs import NewestJobs
 from latentlab.ui.map_layouts import LayoutChoice, Placed
 from latentlab.ui.map_pictures import first_label, latents_picture
@@ -78,6 +78,7 @@ class MapModel(QObject):
         self._opened: dict[tuple[str, str], Path] = {}
         self.jobs = NewestJobs(controller, self)
         self.background = Background(self)
+        self.reading = Background(self)
         self.jobs.ended.connect(self._job_ended)
         self.three = ThreePictures(controller, self)
         self.three.found.connect(self._three_found)
@@ -111,6 +112,7 @@ class MapModel(QObject):
         """Show the map of the current model: the one that was open, the bundled one, or none."""
         self.jobs.stop()
         self.background.stop()
+        self.reading.stop()
         self.three.clear()
         self._take(None, None)
         if self._controller.model is not None:
@@ -126,11 +128,9 @@ class MapModel(QObject):
     def open(self, path: Path | str) -> None:
         """Show the points of a file; a failure stands where the map would be."""
         path = Path(path)
-
-        def read() -> PointSet:
-            points = pointfile.read_points(path)
-            self._check(points)
-            return points
+        model = self._controller.model
+        names = () if model is None else tuple(space.name for space in model.spec.spaces)
+        read = partial(read_map, path, self._mark()[1], names)
 
         def take(points: PointSet) -> None:
             self._opened[self._mark()] = path
@@ -141,17 +141,8 @@ class MapModel(QObject):
             self.failed.emit(failure)
 
         much = path.is_file() and path.stat().st_size > MUCH_TO_READ
-        self.background.run(read, take, failed, much=much, title="Reading the map")
-
-    def _check(self, points: PointSet) -> None:
-        model = self._controller.model
-        names = [] if model is None else [space.name for space in model.spec.spaces]
-        if points.fingerprint != self._mark()[1] or points.space not in names:
-            raise LatentLabError(
-                "This map was made with other weights of the model: map the data again."
-            )
-        if len(points) == 0:
-            raise LatentLabError("This map holds no points: map the data again.")
+        self.jobs.stop("map_layout")
+        self.reading.run(read, take, failed, much=much, title="Reading the map")
 
     def _take(self, points: PointSet | None, path: Path | None) -> None:
         self.points, self.path = points, path
@@ -210,6 +201,7 @@ class MapModel(QObject):
         if points is None or space is None:
             return
         self.jobs.stop("map_layout")
+        self.background.stop()
         self.choice = choice
         self.failed.emit(None)
         if choice.method == map_layouts.THREE:
@@ -279,6 +271,13 @@ class MapModel(QObject):
         self.jobs.run("map_layout", title, arguments, found, self._layout_failed)
 
     def _place(self, placed: Placed, glide: bool = False) -> None:
+        count = len(placed.coordinates)
+        if placed.index is None and count > map_layouts.SORTED_AT_ONCE:
+            work = partial(map_layouts.sorted_points, placed)
+            title = f"Placing {count:,} points"
+            take = partial(self._place, glide=glide)
+            self.background.run(work, take, self._layout_failed, much=True, title=title)
+            return
         glide = glide and self.placed is not None
         self.placed = placed
         self.layout_changed.emit(glide)
@@ -307,6 +306,7 @@ class MapModel(QObject):
         """A cancelled layout: what is shown is what is chosen."""
         shown = None if self.placed is None else self.placed.choice
         waits = self.choice is not None and self.choice.method == map_layouts.THREE
+        waits = waits or bool(self.background.title)
         if kind == "map_layout" and self.choice is not shown and not waits:
             self.choice = shown
             self.layout_changed.emit(False)

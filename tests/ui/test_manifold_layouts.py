@@ -15,7 +15,7 @@ from latentlab.core.latents import Latents
 from latentlab.core.pointfile import write_points
 from latentlab.core.requests import Failure
 from latentlab.services.maps_cache import maps_folder
-from latentlab.ui import map_model
+from latentlab.ui import map_layouts, map_model
 from latentlab.ui.map_layouts import DIRECTIONS, PCA, THREE, TSNE, LayoutChoice, by_components
 from tests.ui.map_stage import LEFT, MapStage
 
@@ -117,6 +117,37 @@ def test_a_cancelled_layout_goes_back_to_what_is_shown(panel, stage, qtbot):
     stage.controller.cancel()
     qtbot.waitUntil(lambda: panel.model.choice.method == PCA)
     assert not panel.note.text.isVisible()
+
+
+def test_many_points_are_sorted_beside_the_window_and_then_hit(stage, qtbot, monkeypatch):
+    """A t-SNE that comes for many points too: it is what is chosen, and shown when it is sorted."""
+    monkeypatch.setattr(map_layouts, "SORTED_AT_ONCE", 100)
+    panel = stage.panel(qtbot)
+    stage.open_points(panel, stage.points())
+    assert panel.model.placed is None
+    assert "Placing 300 points" in panel.note.text.text()
+    qtbot.waitUntil(lambda: panel.map.count == 300)
+    panel.model.choose_layout(LayoutChoice(TSNE))
+    coordinates = np.random.default_rng(2).normal(size=(300, 2)).astype(np.float32)
+    stage.bridge.finish("map_layout", SimpleNamespace(coordinates=coordinates, plane=None))
+    qtbot.waitUntil(lambda: panel.model.placed.choice.method == TSNE)
+    assert panel.model.choice.method == TSNE
+    for point in (0, 123, 299):
+        at = panel.map.to_pixels(*coordinates[point])
+        found = panel.map.point_at(at)
+        assert np.hypot(*(coordinates[found] - coordinates[point])) < 1e-6
+    assert not panel.note.text.isVisible()
+
+
+def test_a_layout_that_is_placed_too_late_is_not_shown(stage, qtbot, monkeypatch):
+    monkeypatch.setattr(map_layouts, "SORTED_AT_ONCE", 100)
+    panel = stage.panel(qtbot)
+    stage.open_points(panel, stage.points())
+    qtbot.waitUntil(lambda: panel.map.count == 300)
+    panel.model.choose_layout(LayoutChoice(DIRECTIONS, "zebra", "mustache"))
+    panel.model.choose_layout(LayoutChoice(THREE))
+    qtbot.wait(100)
+    assert panel.model.placed.choice.method == PCA
 
 
 def test_an_empty_map_offers_prior_samples_and_failures_stand_where_it_would_be(stage, qtbot):

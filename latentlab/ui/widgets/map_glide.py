@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEasingCurve, QObject, QVariantAnimation
 
+from latentlab.ui.widgets.point_index import PointIndex
 from latentlab.ui.widgets.point_map import PointMap
 
 MOST_POINTS = 20_000
@@ -42,7 +43,12 @@ class Glide(QObject):
         self._animation.stop()
         self._from = self._to = None
 
-    def go(self, coordinates: NDArray[np.float32], animated: bool) -> None:
+    def go(
+        self,
+        coordinates: NDArray[np.float32],
+        animated: bool,
+        index: PointIndex | None = None,
+    ) -> None:
         """Move the points to ``(N, 2)``, at once or gliding; the view shows all of them."""
         self._animation.stop()
         start, self._from, self._to = self._to, self._to, coordinates
@@ -50,7 +56,7 @@ class Glide(QObject):
         if animated and same and self._map.isVisible():
             self._animation.start()
         else:
-            self._map.set_points(coordinates)
+            self._map.set_points(coordinates, index=index)
 
     def _step(self, part: float) -> None:
         if self._from is None or self._to is None:

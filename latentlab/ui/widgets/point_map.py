@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QWidget
 from latentlab.ui.widgets import map_painter, plot_export
 from latentlab.ui.widgets.map_gestures import WHEEL_BASE, Gestures
 from latentlab.ui.widgets.map_surface import MapSurface
+from latentlab.ui.widgets.point_index import PointIndex
 from latentlab.ui.widgets.point_scene import Marker
 
 Tool = Literal["pan", "lasso", "rectangle", "steer"]
@@ -74,14 +75,22 @@ class PointMap(MapSurface):
 
     # What is shown.
 
-    def set_points(self, coordinates: NDArray[np.floating], keep_view: bool = False) -> None:
+    def set_points(
+        self,
+        coordinates: NDArray[np.floating],
+        keep_view: bool = False,
+        index: PointIndex | None = None,
+    ) -> None:
         """Show other points ``(N, 2)``; colours and the shown ones stay while N does.
+
+        ``index`` is that of the same points, where it was made elsewhere: a million take longer
+        than a frame.
 
         Raises:
             LatentLabError: another shape, or a number that is not finite.
         """
         had = len(self.selection) > 0
-        self._scene.set_points(coordinates)
+        self._scene.set_points(coordinates, index)
         self.setAccessibleDescription(f"{self.count:,} points")
         self._set_hover(None)
         if keep_view:

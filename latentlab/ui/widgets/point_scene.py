@@ -112,15 +112,18 @@ class PointScene:
         """The chosen points, int64 ``(k,)``, rising."""
         return self._selection
 
-    def set_points(self, coordinates: NDArray[np.floating]) -> None:
+    def set_points(
+        self, coordinates: NDArray[np.floating], index: PointIndex | None = None
+    ) -> None:
         """Take other points ``(n, 2)``; nothing is chosen then.
 
-        Colours and the shown ones stay while the number of points does.
+        Colours and the shown ones stay while the number of points does. ``index`` is that of the
+        same points, if it is there already.
 
         Raises:
             LatentLabError: another shape, or a number that is not finite.
         """
-        index = PointIndex.build(coordinates)
+        index = PointIndex.build(coordinates) if index is None else index
         if len(index) != len(self._all):
             self._colours = self._shapes = self._mask = None
         self._all = index
