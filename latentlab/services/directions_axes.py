@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +72,29 @@ def components_in_lane(
 ) -> tuple[str, list[tuple[dict[str, Any], float, float]]]:
     """Return the method, and of each component its unit vector by part, deviation and share."""
     from latentlab.core.pointfile import read_points
-    from latentlab.latent.layouts import picture_components, principal_components, scores
+    from latentlab.latent.components import (
+        by_part,
+        picture_components,
+        principal_components,
+        scores,
+    )
 
     points = read_points(Path(path))
-    method = "principal component"
+    found, method = None, "principal component"
     if points.picture_map is not None and count <= len(points.picture_map):
-        found, method = picture_components(points), "principal component of the pictures"
-        # One unit of such an axis is a deviation of the points.
-        deviations = np.linalg.norm(found.axes, axis=1)
-        axes = found.axes / deviations[:, None]
+        found = picture_components(points)
+    if found is not None and count <= len(found.axes):
+        method = "principal component of the pictures"
     else:
         found = principal_components(points, count, report)
-        axes, deviations = found.axes, scores(points, found).std(axis=0, dtype=np.float64)
-    rows = []
-    for axis, deviation, share in list(zip(axes, deviations, found.shares))[:count]:
-        vector, start = {}, 0
-        for name in sorted(points.parts):
-            shape = points.parts[name].shape[1:]
-            vector[name] = axis[start : start + math.prod(shape)].reshape(shape)
-            start += math.prod(shape)
-        rows.append((vector, float(deviation), float(share)))
+    # One slider unit is the deviation of the points along the axis, whatever the axis is for.
+    axes = found.axes[:count] / np.linalg.norm(found.axes[:count], axis=1, keepdims=True)
+    found = replace(found, axes=axes, shares=found.shares[:count])
+    deviations = scores(points, found).std(axis=0, dtype=np.float64)
+    rows = [
+        (by_part(points, axis), float(deviation), float(share))
+        for axis, deviation, share in zip(axes, deviations, found.shares)
+    ]
     return method, rows
 
 

@@ -195,12 +195,8 @@ def map_layout(
         LatentLabError: no such method or setting, its package is not installed, or the points are
             too few or all alike.
     """
-    from latentlab.latent.layouts import (
-        place_by_components,
-        place_by_pictures,
-        settings_of,
-        width_of,
-    )
+    from latentlab.latent.components import width_of
+    from latentlab.latent.layouts import place_by_components, place_by_pictures, settings_of
 
     yield 0, 1, "reading the points"
     points, values = read_points(Path(path)), settings_of(method, settings)
@@ -268,7 +264,7 @@ def _check_points(points: PointSet, chosen: Sequence[int]) -> None:
 
 def _latent_squares(points: PointSet, point: int) -> Generator[Step, None, NDArray[np.float64]]:
     """Return squared Euclidean distances to a point, ``(N,)``."""
-    from latentlab.latent.layouts import width_of
+    from latentlab.latent.components import width_of
 
     size = max(1, _TURN_NUMBERS // width_of(points))
     squares = np.zeros(len(points))

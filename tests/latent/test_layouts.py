@@ -12,17 +12,19 @@ import pytest
 from latentlab.core.errors import LatentLabError
 from latentlab.core.pointfile import write_points
 from latentlab.core.points import PointSet
-from latentlab.latent import layouts
-from latentlab.latent.layouts import (
+from latentlab.latent import components
+from latentlab.latent.components import (
     axis_label,
     flat_chunks,
+    picture_components,
+    principal_components,
+)
+from latentlab.latent.layouts import (
     layout_in_lane,
     narrowed,
-    picture_components,
     place_by_components,
     place_by_neighbours,
     place_by_pictures,
-    principal_components,
     seen,
     settings_of,
 )
@@ -55,7 +57,7 @@ def svd(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 def test_components_are_those_of_an_svd(
     offset: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layouts, "CHUNK_NUMBERS", chunk)
+    monkeypatch.setattr(components, "CHUNK_NUMBERS", chunk)
     rows = cloud(900, 20, offset=offset)
     found = principal_components(point_set(z=rows), 5)
     axes, shares = svd(rows, 5)

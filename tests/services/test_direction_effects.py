@@ -14,6 +14,7 @@ import pytest
 
 from latentlab.core.effects import EffectReport, Orthogonalised
 from latentlab.core.errors import LatentLabError
+from latentlab.core.pointfile import read_points
 from latentlab.core.requests import JobProgress, JobRequest
 from latentlab.services.jobs import JobContext, start_job
 from latentlab.services.renderer import Renderer
@@ -110,22 +111,49 @@ def test_orthogonalised_sliders_are_never_worse(context) -> None:
 
 
 def test_components_of_a_map_are_those_of_its_points(context) -> None:
-    ready = run(context, "map_points", model="small-vae", source=FACES, count=100)
+    """Too few points to know how they change the picture: it is the latents that vary most."""
+    ready = run(context, "map_points", model="small-vae", source=FACES, count=60)
     found = run(
         context, "principal_component_directions", model="small-vae", path=ready.path, count=3
     )
-    from latentlab.core.pointfile import read_points
-
-    z = np.asarray(read_points(Path(ready.path)).parts["z"], np.float64)
+    points = read_points(Path(ready.path))
+    assert points.picture_map is None
+    z = np.asarray(points.parts["z"], np.float64)
     _, values, axes = np.linalg.svd(z - z.mean(0), full_matrices=False)
     assert [d.name for d in found] == ["PC 1", "PC 2", "PC 3"]
     for i, one in enumerate(found):
+        assert one.method == "principal component"
         assert abs(float(one.vector["z"] @ axes[i])) == pytest.approx(1.0, abs=1e-5)
-        assert one.scale == pytest.approx(values[i] / np.sqrt(100), rel=1e-5)
+        assert one.scale == pytest.approx(values[i] / np.sqrt(60), rel=1e-5)
         share = values[i] ** 2 / (values**2).sum()
         assert one.provenance["share"] == pytest.approx(share, rel=1e-5)
     with pytest.raises(LatentLabError, match="1 to 8 principal components"):
         run(context, "principal_component_directions", model="small-vae", path=ready.path, count=9)
+
+
+def test_components_of_the_pictures_are_how_latents_go_with_them(context) -> None:
+    """A component is the regression of latents on a score; its unit is their own deviation."""
+    ready = run(context, "map_points", model="small-vae", source=FACES, count=100)
+    found = run(
+        context, "principal_component_directions", model="small-vae", path=ready.path, count=3
+    )
+    points = read_points(Path(ready.path))
+    z = np.asarray(points.parts["z"], np.float64)
+    pictures = (z - z.mean(0)) @ np.asarray(points.picture_map, np.float64).T
+    scores, values, _ = np.linalg.svd(pictures, full_matrices=False)
+    for i, one in enumerate(found):
+        assert one.method == "principal component of the pictures"
+        step = (z - z.mean(0)).T @ scores[:, i]
+        step /= np.linalg.norm(step)
+        assert abs(float(one.vector["z"] @ step)) == pytest.approx(1.0, abs=1e-4)
+        assert one.scale == pytest.approx((z @ step).std(), rel=1e-4)
+        share = values[i] ** 2 / (values**2).sum()
+        assert one.provenance["share"] == pytest.approx(share, rel=1e-4)
+
+
+def test_units_and_groups_are_those_of_a_map_s_points(context) -> None:
+    ready = run(context, "map_points", model="small-vae", source=FACES, count=100)
+    z = np.asarray(read_points(Path(ready.path)).parts["z"], np.float64)
     dims = run(
         context, "dimension_directions", model="small-vae", part="z", indices=(2,), path=ready.path
     )
