@@ -7,10 +7,12 @@ import dataclasses
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from latentlab.core.paths import asset_path
 from latentlab.core.settings import Theme
 from latentlab.ui.palette import DARK, LIGHT, Colours, make_palette
 
-# Thin separators and no boxes in boxes; everything else is Fusion's.
+# Thin separators and no boxes in boxes; boxes to tick, which Fusion draws almost black on black in
+# the dark; everything else is Fusion's.
 _STYLE = """
 QMainWindow::separator {{ background: {line}; width: 1px; height: 1px; }}
 QMainWindow::separator:hover {{ background: {accent}; }}
@@ -19,6 +21,21 @@ QMenuBar::item:selected {{ background: {accent}; color: {accent_text}; }}
 #tray {{ border-top: 1px solid {line}; }}
 QStatusBar {{ border-top: 1px solid {line}; }}
 QStatusBar::item {{ border: none; }}
+QCheckBox::indicator, QAbstractItemView::indicator {{
+    width: 11px; height: 11px; border: 1px solid {caption}; border-radius: 2px; background: {base};
+}}
+QCheckBox::indicator:hover, QAbstractItemView::indicator:hover {{ border-color: {text}; }}
+QCheckBox::indicator:disabled, QAbstractItemView::indicator:disabled {{ border-color: {disabled}; }}
+QCheckBox::indicator:checked, QAbstractItemView::indicator:checked {{
+    background: {accent}; border-color: {accent}; image: url("{tick}");
+}}
+QCheckBox::indicator:indeterminate, QAbstractItemView::indicator:indeterminate {{
+    background: {accent}; border-color: {accent}; image: url("{dash}");
+}}
+QAbstractItemView::indicator:selected {{ border-color: {accent_text}; }}
+QCheckBox::indicator:checked:disabled, QAbstractItemView::indicator:checked:disabled {{
+    background: {disabled}; border-color: {disabled};
+}}
 QToolTip {{ color: {text}; background: {base}; border: 1px solid {line}; padding: 3px; }}
 """
 
@@ -73,5 +90,7 @@ class ThemeKeeper(QObject):
     def _apply(self) -> None:
         colours = self.colours
         self._application.setPalette(make_palette(colours))
-        self._application.setStyleSheet(_STYLE.format(**dataclasses.asdict(colours)))
+        marks = {name: asset_path("marks", f"{name}.svg").as_posix() for name in ("tick", "dash")}
+        style = _STYLE.format(**dataclasses.asdict(colours), **marks)
+        self._application.setStyleSheet(style)
         self.changed.emit()

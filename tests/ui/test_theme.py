@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QCheckBox
 
 from latentlab.core.paths import asset_path
 from latentlab.ui.icons import icon
@@ -62,3 +63,25 @@ def test_every_icon_draws_something_different(qapp):
     assert len(set(drawn.values())) == len(drawn)
     assert icon("no-such-icon", make_palette(LIGHT)).isNull()
     assert set(dataclasses.asdict(LIGHT)) == set(dataclasses.asdict(DARK))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_box_to_tick_is_seen_in_every_state(qapp, qtbot, request, theme):
+    keeper = ThemeKeeper(qapp, theme)
+    request.addfinalizer(lambda: keeper.choose("light"))
+    box = QCheckBox("Tick me")
+    qtbot.addWidget(box)
+    box.show()
+
+    def drawn():
+        image = box.grab().toImage()
+        behind = image.pixelColor(0, 0).name()
+        inside = {image.pixelColor(x, image.height() // 2).name() for x in range(1, 16)}
+        return behind, inside
+
+    behind, empty = drawn()
+    assert max(contrast(behind, colour) for colour in empty) >= 4.5
+    box.setChecked(True)
+    _, ticked = drawn()
+    assert keeper.colours.accent in ticked
+    assert max(contrast(keeper.colours.accent, colour) for colour in ticked) >= 4.5

@@ -35,6 +35,7 @@ _WHAT = (
     "Sliders are entangled when one of them moves more than it should: eyeglasses that also make "
     "a face older. Measuring moves samples along every slider and reads what really changes."
 )
+_MEASURE = "Measure all sliders"
 _CHOOSE = "Choose a labelled data set in its place; classifiers are fitted to its labels."
 NAME_ROLE = Qt.ItemDataRole.UserRole + 1
 
@@ -61,7 +62,7 @@ class EffectsPanel(QWidget):
         self.warnings = QListWidget()
         self.untangle = UntangleView(controller)
         self.tabs = QTabWidget()
-        self.empty = EmptyState("", "", "Measu&re", self._begin)
+        self.empty = EmptyState("", "", _MEASURE, self._begin)
         self.error = ErrorNote()
         self._lay_out()
         self._connect()
@@ -170,7 +171,7 @@ class EffectsPanel(QWidget):
     def _show_empty(self) -> None:
         self.status.hide()
         self._content.setCurrentWidget(self.empty)
-        controller, button = self._controller, "Measu&re"
+        controller, button = self._controller, _MEASURE
         if controller.model is None:
             title, text, button = "No model is open", "Choose a model in the library.", ""
         elif not controller.directions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QWidget
 
 from latentlab.core.modelfile import ModelHeader
@@ -33,12 +34,21 @@ class MapEmpty(EmptyState):
     def follow(self, header: ModelHeader | None, waits: bool) -> None:
         """Speak of a model; ``waits``: its points are being made."""
         self.can_sample = header is not None and "sample" in header.spec.capabilities
-        self.set_picture(icon("map", self.palette()).pixmap(_ICON_SIDE, _ICON_SIDE))
+        self._draw()
         if header is None:
             self.say("No model is open", "Choose a model in the library on the left.")
             self.set_button("")
             return
         name = header.spec.title or header.spec.id
         self.say(f"Mapping {name}…" if waits else f"No map of {name} yet", _TEXT)
-        begin = f"&Map {PRIOR_COUNT:,} prior samples" if self.can_sample else "&Choose a data set…"
+        begin = f"Map {PRIOR_COUNT:,} &prior samples" if self.can_sample else "&Choose a data set…"
         self.set_button("" if waits else begin)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw the picture anew in another palette."""
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw()
+        super().changeEvent(event)
+
+    def _draw(self) -> None:
+        self.set_picture(icon("map", self.palette()).pixmap(_ICON_SIDE, _ICON_SIDE))

@@ -83,7 +83,7 @@ class ComponentsPage(Page):
         self.count_box.setRange(1, MOST_COMPONENTS)
         self.count_box.setValue(COUNT)
         self.count_box.setAccessibleName("Number of components")
-        self.find_button = QPushButton("&Find components")
+        self.find_button = QPushButton("Find &components")
         self.find_button.clicked.connect(self.find)
         self.list = QTreeWidget()
         self.strip = DirectionStrip(controller, tools.base)

@@ -105,7 +105,7 @@ class GroupsPage(Page):
         line.addWidget(self.swap_button)
         self.column.addLayout(self._wells)
         self.column.addLayout(line)
-        self.column.addLayout(named("&Method", self.method_box))
+        self.column.addLayout(named("Me&thod", self.method_box))
         for widget in (self.explanation, self.locked, self.fit_button, self.jobs):
             self.column.addWidget(widget)
 

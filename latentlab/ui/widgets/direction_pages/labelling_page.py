@@ -99,7 +99,7 @@ class LabellingPage(Page):
         for button in (self.fit_button, self.save_button, self.clear_button):
             buttons.addWidget(button)
         self.column.addLayout(named("&Labelling", self.name_box))
-        self.column.addLayout(named("I&mages", self.source_box))
+        self.column.addLayout(named("Ima&ges", self.source_box))
         for widget in (self.strip, self.counts, self.hint):
             self.column.addWidget(widget)
         self.column.addLayout(figures)

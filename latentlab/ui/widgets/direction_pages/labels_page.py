@@ -95,7 +95,7 @@ class LabelsPage(Page):
         self._form = QWidget()
         form = column_in(self._form)
         form.addWidget(self.labels)
-        form.addLayout(named("&Method", self.method_box))
+        form.addLayout(named("Me&thod", self.method_box))
         form.addWidget(self.explanation)
         form.addLayout(named("Images to &use", self.count_box))
         form.addWidget(self.locked)
