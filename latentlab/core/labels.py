@@ -34,3 +34,8 @@ class LabelColumn:
         """Return the column of the images at ``indices``."""
         visible = None if self.visible is None else self.visible[indices]
         return LabelColumn(self.name, self.kind, self.values[indices], self.classes, visible)
+
+    def class_name(self, code: int) -> str:
+        """Return what a person calls a class of a binary or categorical label."""
+        names = ("no", "yes") if self.kind == "binary" else self.classes
+        return names[code] if 0 <= code < len(names) else f"class {code}"

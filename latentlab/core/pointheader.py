@@ -17,6 +17,8 @@ from latentlab.core.spec import Frozen
 
 MAX_TEXT = 1000
 """Most characters of a name."""
+MAX_CLASSES = 2**16
+"""Most classes of a label: a legend has a row for each."""
 TYPES: dict[np.dtype[Any], str] = {
     np.dtype(np.float16): "F16",
     np.dtype(np.float32): "F32",
@@ -133,7 +135,8 @@ def check_values(header: PointsHeader, arrays: Mapping[str, Array]) -> None:
         if label.kind == "categorical" and (
             (known < 0).any()
             or (known != np.floor(known)).any()
-            or (label.classes and (known >= len(label.classes)).any())
+            or (known >= (len(label.classes) or MAX_CLASSES)).any()
+            or len(label.classes) > MAX_CLASSES
         ):
             raise ValueError(f"label '{label.name}' names a class that does not exist")
     for method in header.layouts:

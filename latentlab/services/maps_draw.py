@@ -11,28 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from latentlab.core.labels import LabelColumn
+from latentlab.core.palette import OKABE_ITO, RGB, VIRIDIS
 
-RGB = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
-# Okabe and Ito 2008, black left out: everyone can tell them apart.
-CLASS_COLOURS: tuple[RGB, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
-# Viridis (Smith and van der Walt 2015) at nine equal steps; between them it is nearly straight.
-_RAMP = np.array(
-    [
-        (68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141), (39, 173, 129),
-        (92, 200, 99), (170, 220, 50), (253, 231, 37),
-    ],
-    np.float64,
-)  # fmt: skip
+CLASS_COLOURS = OKABE_ITO
+_RAMP = np.array(VIRIDIS, np.float64)
 PLAIN: RGB = (0, 114, 178)
 UNKNOWN: RGB = (176, 178, 182)
 _PAPER, _INK, _GREY, _LINE = (255, 255, 255), (27, 29, 33), (96, 102, 112), (214, 217, 222)
@@ -101,13 +85,8 @@ def label_texts(column: LabelColumn) -> list[str]:
         elif column.kind == "continuous":
             texts.append(f"{value:.6g}")
         else:
-            texts.append(_class_name(column, int(value)))
+            texts.append(column.class_name(int(value)))
     return texts
-
-
-def _class_name(column: LabelColumn, code: int) -> str:
-    names = ("no", "yes") if column.kind == "binary" else column.classes
-    return names[code] if 0 <= code < len(names) else f"class {code}"
 
 
 def _look(column: LabelColumn | None, count: int) -> _Look:
@@ -128,11 +107,10 @@ def _look(column: LabelColumn | None, count: int) -> _Look:
         return _Look(colours, shapes, unknown, low, high)
     codes = values[known].astype(np.int64)
     most = len(CLASS_COLOURS)
-    table = np.array([CLASS_COLOURS[code % most] for code in range(int(codes.max(initial=0)) + 1)])
-    colours[known] = table[codes]
+    colours[known] = np.array(CLASS_COLOURS, np.uint8)[codes % most]
     shapes[known] = codes // most % len(_SHAPES)
     rows = [
-        _Row(_class_name(column, code), CLASS_COLOURS[code % most], code // most % len(_SHAPES))
+        _Row(column.class_name(code), CLASS_COLOURS[code % most], code // most % len(_SHAPES))
         for code in np.unique(codes).tolist()
     ]
     return _Look(colours, shapes, (*rows, *unknown))

@@ -189,6 +189,10 @@ def test_half_precision_only_where_it_loses_nothing() -> None:
             "class that does not exist",
         ),
         (
+            {"labels": {"a": LabelColumn("a", "categorical", np.full(COUNT, 1e9, np.float32))}},
+            "class that does not exist",
+        ),
+        (
             {"labels": {"a": LabelColumn("a", "binary", np.full(COUNT, 0.5, np.float32))}},
             "neither 0 nor 1",
         ),

@@ -8,15 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QColor, QPalette
 
-OKABE_ITO: tuple[str, ...] = (
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#F0E442",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-)
+from latentlab.core import palette as known
+
+OKABE_ITO: tuple[str, ...] = tuple("#{:02X}{:02X}{:02X}".format(*rgb) for rgb in known.OKABE_ITO)
 """Categories (Okabe and Ito 2008), black left out."""
 
 # Cividis (Nunez, Anderton and Renslow 2018) at 17 equal steps; between them it is nearly straight.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentlab.core.labels import LabelColumn
-from latentlab.ui.widgets.colours import OKABE_ITO
+from latentlab.core.palette import OKABE_ITO, VIRIDIS
 from latentlab.ui.widgets.marker_shapes import SHAPES
 
 UNKNOWN = -1
@@ -18,12 +18,6 @@ UNKNOWN_RGB = (140, 140, 140)
 PLAIN_RGB = (86, 160, 214)
 PERCENTILES = (1.0, 99.0)
 
-# Viridis (Smith and van der Walt 2015) at 18 equal steps; between them it is nearly straight.
-_VIRIDIS = (
-    (68, 1, 84), (72, 23, 105), (71, 42, 122), (67, 61, 132), (61, 78, 138), (53, 94, 141),
-    (46, 109, 142), (41, 123, 142), (35, 137, 142), (31, 151, 139), (33, 165, 133), (46, 179, 124),
-    (70, 192, 111), (101, 203, 94), (137, 213, 72), (176, 221, 47), (216, 226, 25), (253, 231, 37),
-)  # fmt: skip
 # Blue over grey to orange, both ends of Okabe and Ito's colours; equally dark on both sides.
 _DIVERGING = ((0, 90, 160), (86, 150, 205), (190, 190, 190), (226, 140, 40), (180, 75, 0))
 
@@ -94,7 +88,7 @@ def _ramp(anchors: tuple[tuple[int, int, int], ...]) -> NDArray[np.uint8]:
 
 def viridis() -> NDArray[np.uint8]:
     """Return the colour ramp viridis: uint8 ``(256, 3)``, from low to high."""
-    return _ramp(_VIRIDIS)
+    return _ramp(VIRIDIS)
 
 
 def diverging() -> NDArray[np.uint8]:
@@ -104,8 +98,7 @@ def diverging() -> NDArray[np.uint8]:
 
 def class_rgb(code: int) -> tuple[int, int, int]:
     """Return the colour of a class; together with its shape, 56 classes differ."""
-    text = OKABE_ITO[code % len(OKABE_ITO)].lstrip("#")
-    return int(text[0:2], 16), int(text[2:4], 16), int(text[4:6], 16)
+    return OKABE_ITO[code % len(OKABE_ITO)]
 
 
 def colours_of(
@@ -151,7 +144,7 @@ def _classes(column: LabelColumn) -> tuple[NDArray[np.uint8], LegendItems]:
     rows = tuple(
         LegendRow(
             code,
-            names[code] if code < len(names) else f"class {code}",
+            column.class_name(code),
             class_rgb(code),
             code % len(SHAPES),
             int(counts[code]),
