@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -109,6 +109,8 @@ class Map:
         return 0
 
     def _check(self) -> None:
+        from latentlab.latent.layouts import check_installed
+
         if self.out.suffix.lower() not in SUFFIXES:
             raise LatentLabError(f"'{self.out}' ends in none of {', '.join(SUFFIXES)}: name one.")
         if not (300 <= self.width <= MAX_PICTURE and 300 <= self.height <= MAX_PICTURE):
@@ -117,10 +119,28 @@ class Map:
             raise LatentLabError("--methods is for a .safetensors file: use --method.")
         if self.method is not None and self.out.suffix.lower() == ".safetensors":
             raise LatentLabError("--method is for a picture or a table: use --methods.")
-        for name in self._stored():
-            self._settings(name)
+        methods = self._stored()
         if self.method not in (None, "native"):
-            self._settings(str(self.method))
+            methods.append(str(self.method))
+        for name in methods:
+            self._settings(name)
+            check_installed(name)
+        self._check_heeded(methods)
+
+    def _check_heeded(self, methods: Sequence[str]) -> None:
+        """Refuse settings that no layout that was asked for would listen to."""
+        from latentlab.latent.layouts import SETTINGS
+
+        known = {name for method in methods for name in SETTINGS.get(method, {})}
+        asked = {
+            "--perplexity": self.perplexity is not None and "perplexity" not in known,
+            "--neighbours": self.neighbours is not None and "n_neighbors" not in known,
+            "--min-dist": self.min_dist is not None and "min_dist" not in known,
+            "--latent-distance": self.latent_distance and "latent_distance" not in known,
+        }
+        for name, unheard in asked.items():
+            if unheard:
+                raise LatentLabError(f"No layout that you asked for takes {name}: leave it out.")
 
     def _stored(self) -> list[str]:
         """Return the layouts that a points file shall bring along."""

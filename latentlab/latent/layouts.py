@@ -91,8 +91,7 @@ def settings_of(method: str, settings: Mapping[str, Any] | None) -> dict[str, fl
     """Return all settings of a method, the usual ones where none are given.
 
     Raises:
-        LatentLabError: no such method or setting, a value out of range, or the method's package is
-            not installed.
+        LatentLabError: no such method or setting, or a value out of range.
     """
     if method not in SETTINGS:
         raise LatentLabError(f"There is no method '{method}'{did_you_mean(method, SETTINGS)}")
@@ -112,13 +111,17 @@ def settings_of(method: str, settings: Mapping[str, Any] | None) -> dict[str, fl
                 f"{setting.high:g}, not {value}."
             )
         found[name] = int(value) if setting.whole else float(value)
+    return found
+
+
+def check_installed(method: str) -> None:
+    """Raise ``LatentLabError`` unless the package that places points by a method is here."""
     module = _MODULES.get(method)
     if module is not None and importlib.util.find_spec(module) is None:
         raise LatentLabError(
             f"{TITLES[method]} needs the package '{module}': install it with "
             '`pip install "latentlab[manifold]"`.'
         )
-    return found
 
 
 # Planes: every place of them has a latent.

@@ -196,7 +196,12 @@ def map_layout(
             too few or all alike.
     """
     from latentlab.latent.components import width_of
-    from latentlab.latent.layouts import place_by_components, place_by_pictures, settings_of
+    from latentlab.latent.layouts import (
+        check_installed,
+        place_by_components,
+        place_by_pictures,
+        settings_of,
+    )
 
     yield 0, 1, "reading the points"
     points, values = read_points(Path(path)), settings_of(method, settings)
@@ -207,6 +212,8 @@ def map_layout(
     known = read_layout(kept, len(points))
     if known is not None:
         return MapLayout(method, *known, values, True)
+    # What was made before needs no package.
+    check_installed(method)
     quick = len(points) * width_of(points) <= QUICK_NUMBERS
     found: tuple[NDArray[np.float32], Plane | None]
     if quick and method == "pca":

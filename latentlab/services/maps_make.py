@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_SKIPPED = 1000
 """Names of unreadable images that a points file keeps."""
+MAX_NUMBERS = 2**30
+"""Latent values of all points together: 4 GiB while they are made, 2 GiB in the file."""
 _PRIOR_CHUNK = 256
 
 
@@ -46,6 +48,15 @@ def check_space(space: LatentSpace) -> None:
             )
 
 
+def check_size(space: LatentSpace, count: int) -> None:
+    """Raise ``LatentLabError`` unless so many points fit into memory."""
+    if count * space.size > MAX_NUMBERS:
+        raise LatentLabError(
+            f"{count:,} points of {space.size:,} latent numbers each do not fit into memory: map "
+            f"at most {MAX_NUMBERS // space.size:,}."
+        )
+
+
 def sample_points(
     backend: Any, model: str, path: Path, seeds: range
 ) -> Generator[Step, None, None]:
@@ -55,6 +66,7 @@ def sample_points(
     from latentlab.evaluation.pictures import picture_map
 
     space = backend.spec.space()
+    check_size(space, len(seeds))
     found: dict[str, Array] = {}
     for start in range(0, len(seeds), _PRIOR_CHUNK):
         yield start, len(seeds), "sampling the prior"
@@ -102,6 +114,7 @@ def encode_points(
     arguments = (where.source, where.split, where.count, where.attributes)
     dataset = yield from opened(context.lane, shape, *arguments)
     check_encodes(backend, dataset)
+    check_size(backend.spec.space(), len(dataset))
     listed = yield from source_rows(context, *arguments)
     rows, names = _readable(listed, dataset)
     latents = yield from encode_images(backend, dataset, "encoding images")

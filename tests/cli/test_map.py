@@ -52,7 +52,7 @@ def test_a_picture_of_the_map(model: str, tmp_path: Path, capsys) -> None:
     assert report["count"] == 80
     assert report["method"] == "picture"
     assert report["colour_by"] == "hair_color"
-    assert report["axes"][0].startswith("PC 1 (")
+    assert report["axes"][0].startswith("Picture PC 1 (")
     assert "smiling" in report["labels"]
     image = Image.open(out)
     assert image.size == (1200, 900)
@@ -131,6 +131,8 @@ def test_a_space_of_two_numbers_has_its_own_axes(tmp_path: Path, capsys) -> None
         (["prior", "--method", "pca", "--out", "m.safetensors"], "use --methods"),
         (["prior", "--methods", "pca", "--out", "m.safetensors"], "never stored"),
         (["prior", "--methods", "tnse", "--out", "m.safetensors"], "no method 'tnse'"),
+        (["prior", "--method", "umap", "--perplexity", "9"], "takes --perplexity: leave"),
+        (["prior", "--method", "pca", "--latent-distance"], "takes --latent-distance: leave"),
         (["prior", "--width", "9"], "300 to 8000 pixels"),
         (["prior", "--count", "5", "--method", "tsne"], "t-SNE needs at least 10 points, not 5"),
         (["prior", "--count", "2"], "three points"),

@@ -20,6 +20,7 @@ from latentlab.latent.components import (
     principal_components,
 )
 from latentlab.latent.layouts import (
+    check_installed,
     layout_in_lane,
     narrowed,
     place_by_components,
@@ -279,5 +280,5 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
         importlib.util, "find_spec", lambda name: None if name == "umap" else found(name)
     )
     with pytest.raises(LatentLabError, match=r'UMAP needs.*pip install "latentlab\[manifold\]"'):
-        settings_of("umap", None)
+        check_installed("umap")
     assert settings_of("tsne", None)["perplexity"] == 30.0

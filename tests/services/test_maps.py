@@ -24,7 +24,8 @@ from latentlab.core.points import PointSet
 from latentlab.core.requests import JobProgress, JobRequest
 from latentlab.data.open import ImageTransform, open_dataset
 from latentlab.evaluation.encode import encode_images
-from latentlab.services import maps, maps_cache, maps_images
+from latentlab.latent import layouts
+from latentlab.services import maps, maps_cache, maps_images, maps_make
 from latentlab.services.jobs import JobContext, run_job, start_job
 from latentlab.services.maps import bundled_map
 from latentlab.services.maps_cache import make_room, maps_folder, read_layout, write_layout
@@ -203,6 +204,16 @@ def test_mistakes_are_one_sentence(
         mapped(context, **arguments)
 
 
+def test_points_that_do_not_fit_into_memory_are_refused_before_the_work(
+    context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maps_make, "MAX_NUMBERS", 8 * 100)
+    for source in ("prior", FACES):
+        with pytest.raises(LatentLabError, match="map at most 100"):
+            mapped(context, source=source, count=101)
+        assert mapped(context, source=source, count=100).count == 100
+
+
 def test_a_model_that_cannot_encode_says_what_it_can(context: JobContext) -> None:
     backend = context.library.backend("small-vae")
     backend.spec = backend.spec.model_copy(update={"capabilities": ("sample", "decode")})
@@ -299,7 +310,9 @@ def test_a_cancelled_layout_is_not_kept(context: JobContext) -> None:
     assert files() == before
 
 
-def test_a_layout_that_comes_along_is_used(context: JobContext, tmp_path: Path) -> None:
+def test_a_layout_that_comes_along_is_used(
+    context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     points = read_points(Path(mapped(context, count=30).path))
     places = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
     path = tmp_path / "with.safetensors"
@@ -308,6 +321,11 @@ def test_a_layout_that_comes_along_is_used(context: JobContext, tmp_path: Path) 
     found = run(context, "map_layout", path=str(path), method="umap")
     assert found.cached
     np.testing.assert_array_equal(found.coordinates, places)
+    # Nor is the package needed that made it.
+    monkeypatch.setattr(layouts, "_MODULES", {"umap": "no_such_package", "tsne": "no_such_package"})
+    assert run(context, "map_layout", path=str(path), method="umap").cached
+    with pytest.raises(LatentLabError, match="needs the package"):
+        run(context, "map_layout", path=str(path), method="tsne")
 
 
 def test_a_damaged_layout_is_made_again(context: JobContext) -> None:
