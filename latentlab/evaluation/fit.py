@@ -32,12 +32,14 @@ from latentlab.evaluation.vectors import (
     fit_vectors,
     method_of,
 )
+from latentlab.latent.crossval import evidence_on, has_evidence
 from latentlab.latent.directions import (
     calibrate,
     flatten,
     make_direction,
     unit,
 )
+from latentlab.latent.metrics import Interval
 
 Float = NDArray[np.float64]
 FitMethod = Literal[
@@ -76,6 +78,7 @@ def directions_from(
         groups: the heading of a direction, by name.
     """
     directions = {}
+    rows = "held-out images" if method == "calibrated" else "cross-validated"
     for factor in wanted:
         vector, figure = found[factor.name]
         own = {"label": factor.label, "column": factor.name, "count": int(factor.seen.sum())}
@@ -87,7 +90,7 @@ def directions_from(
             method=method if method == "calibrated" else method_of(factor, method),
             fingerprint=fingerprint,
             group=(groups or {}).get(factor.name, factor.label.replace("_", " ")),
-            provenance=dict(provenance) | own | dict(evidence_of(figure, factor.binary)),
+            provenance=dict(provenance) | own | dict(evidence_of(figure, factor.binary, rows)),
         )
     return directions
 
@@ -123,6 +126,25 @@ def _calibrated(
     hidden = {name: hidden_by(name) for name in sharp}
     turned = yield from refined(backend, probe, space, sharp, held_out, hidden)
     return dict(vectors) | corrected | turned
+
+
+def _read_off(
+    known: Mapping[str, Factor], vectors: Mapping[str, Float], latents: Float
+) -> dict[str, Interval]:
+    """Return how well latents ``(N, D)`` along each vector tell its factor, where enough is known.
+
+    Args:
+        known: the factors of these N images, by name.
+        vectors: ``(D,)``, by name; fitted on other images.
+        latents: of the images.
+    """
+    found = {}
+    for name in vectors.keys() & known.keys():
+        values, seen = known[name].values, known[name].seen
+        if has_evidence(values[seen], known[name].binary):
+            along = latents[seen] @ vectors[name]
+            found[name] = evidence_on(values[seen], along, known[name].binary)
+    return found
 
 
 def _last_of_groups(names: Sequence[str], groups: Mapping[str, str]) -> set[str]:
@@ -180,7 +202,9 @@ def fit_directions(
         headings = {factor.name: factor.label for factor in columns}
         vectors = {name: vector for name, (vector, _) in found.items()}
         vectors = yield from _calibrated(backend, probe, space, vectors, held, headings)
-        found = {name: (vectors[name], figure) for name, (_, figure) in found.items()}
+        # What was cross-validated was the vector before its correction.
+        figures = _read_off({f.name: f for f in factors(held_out.labels)}, vectors, held)
+        found = {name: (vectors[name], figures.get(name)) for name in found}
         source["probe"] = {"fingerprint": probe.fingerprint}
     yield directions_from(
         space,

@@ -191,13 +191,15 @@ def _joint(
     return found
 
 
-def evidence_of(found: Interval | None, binary: bool) -> Mapping[str, Any]:
-    """Return a cross-validated figure as provenance: ``auc`` or ``correlation``, ``interval``."""
+def evidence_of(
+    found: Interval | None, binary: bool, rows: str = "cross-validated"
+) -> Mapping[str, Any]:
+    """Return a figure, and on which rows, as provenance: ``auc`` or ``correlation``, ..."""
     if found is None:
         return {}
     return {
         "auc" if binary else "correlation": found.value,
         "interval": [found.low, found.high],
         "level": found.level,
-        "folds": "cross-validated",
+        "folds": rows,
     }

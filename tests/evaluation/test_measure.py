@@ -234,6 +234,17 @@ def test_calibration_makes_the_measured_effect_pure() -> None:
         assert off_target(plain[name]) > 0.1
         assert off_target(calibrated[name]) < 0.5 * off_target(plain[name])
     assert calibrated["on"].provenance["probe"] == {"fingerprint": probe.fingerprint}
+    # What it says of itself is true of the corrected vector, on images that were not fitted on.
+    held_out = _labelled(1000, 51, EFFECTS)
+    label = held_out.labels["on"]
+    assert label.visible is not None
+    along = (_z(held_out.images) @ calibrated["on"].vector["z"])[label.visible]
+    on = label.values[label.visible]
+    above = along[on > 0.5][:, None] - along[on <= 0.5][None]
+    auc = (above > 0).mean() + (above == 0).mean() / 2
+    assert calibrated["on"].provenance["auc"] == pytest.approx(auc, abs=1e-4)
+    assert calibrated["on"].provenance["folds"] == "held-out images"
+    assert plain["on"].provenance["folds"] == "cross-validated"
 
 
 def test_frechet_distance_of_prior_samples_and_data() -> None:

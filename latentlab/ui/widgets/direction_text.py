@@ -28,12 +28,14 @@ def _number(value: object) -> float | None:
 
 
 def fit_quality(provenance: Mapping[str, Any]) -> str:
-    """Return the cross-validated AUC or correlation with its interval; empty when not known."""
+    """Return the AUC or correlation on rows not fitted, with its interval; empty if not known."""
+    held_out = provenance.get("folds") == "held-out images"
+    rows = "held-out images" if held_out else "cross-validated"
     for key, label in (("auc", "AUC"), ("correlation", "Correlation")):
         value = _number(provenance.get(key))
         if value is None:
             continue
-        text = f"{label} (cross-validated): {value:.3f}"
+        text = f"{label} ({rows}): {value:.3f}"
         ends = provenance.get("interval")
         if isinstance(ends, (list, tuple)) and len(ends) == 2:
             low, high = (_number(end) for end in ends)
