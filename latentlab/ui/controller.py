@@ -17,10 +17,11 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader
 from latentlab.core.requests import Failure, PreviewRequest, PreviewResult
 from latentlab.core.settings import Settings
-from latentlab.core.store import DEFAULT_LIMIT, ArrayStore
+from latentlab.core.store import ArrayStore
 from latentlab.services.library import Entry, ModelLibrary
 from latentlab.ui import document_directions, edits
 from latentlab.ui.bridge import Bridge
+from latentlab.ui.controller_arrays import ArrayActions
 from latentlab.ui.controller_directions import DirectionActions
 from latentlab.ui.controller_edits import EditActions
 from latentlab.ui.controller_effects import EffectActions
@@ -35,7 +36,14 @@ RANDOM_SEEDS = 1_000_000
 
 
 class Controller(
-    ModelActions, TrayActions, FileActions, DirectionActions, EditActions, EffectActions, QObject
+    ModelActions,
+    TrayActions,
+    FileActions,
+    DirectionActions,
+    EditActions,
+    EffectActions,
+    ArrayActions,
+    QObject,
 ):
     """What the window shows and every change of it.
 
@@ -174,7 +182,7 @@ class Controller(
         if before is None or canvas != before.canvas:
             if canvas is not None:
                 self._follow_model(canvas.model)
-            if before is None or _size(before.canvas) != _size(canvas):
+            if before is None or edits.rows_key(before.canvas) != edits.rows_key(canvas):
                 self.select(None)
             self.render_canvas()
         elif canvas is not None and _moves(before, canvas) != _moves(self.document, canvas):
@@ -182,9 +190,7 @@ class Controller(
         if self.photo_result is not None and not self._is_photo(canvas):
             self.photo_result = None
             self.photo_changed.emit(None)
-        # Looking through a long history takes longer than a frame: only when it frees something.
-        if self.store.bytes_used > DEFAULT_LIMIT:
-            self.store.retain(self.history.array_hashes())
+        self.free_arrays()
         self._tell_directions()
         self.document_changed.emit(self.document)
 
@@ -281,6 +287,7 @@ class Controller(
             failure = Failure(error.message, error.details)
             self._take_preview(PreviewResult(channel, sequence, failure=failure))
             return sequence
+        self.free_arrays()
         request = PreviewRequest(channel, sequence, picture, stored, directions=own)
         if picture.model in self._loading:
             self._deferred[channel] = request
@@ -303,6 +310,7 @@ class Controller(
             with suppress(LatentLabError):
                 own = self.own_directions(picture, document=document)
                 self._thumbnails.ask(key, picture, own)
+                self.free_arrays()
         return image
 
     def photo_of(self, picture: Picture | None) -> NDArray[np.uint8] | None:
@@ -382,13 +390,6 @@ class Controller(
             yield
         except LatentLabError as error:
             self.report(error)
-
-
-def _size(picture: Picture | None) -> tuple[int, tuple[str, ...]]:
-    """Return what tells whether rows mean the same images."""
-    if picture is None:
-        return 0, ()
-    return len(picture.seeds), tuple(sorted(picture.stored.values()))
 
 
 def _moves(document: Document, picture: Picture) -> str:

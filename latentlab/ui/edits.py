@@ -65,6 +65,13 @@ def batch_of(picture: Picture, store: ArrayStore) -> int:
     return len(picture.seeds)
 
 
+def rows_key(picture: Picture | None) -> tuple[int, tuple[str, ...]]:
+    """Return what tells whether rows of two pictures mean the same images."""
+    if picture is None:
+        return 0, ()
+    return len(picture.seeds), tuple(sorted(picture.stored.values()))
+
+
 def row_picture(picture: Picture, row: int, store: ArrayStore) -> Picture:
     """Return the picture of one image of a grid; its latents are put into the store.
 

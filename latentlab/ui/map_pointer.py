@@ -11,7 +11,6 @@ from PySide6.QtCore import QObject, Signal
 from latentlab.core.document import Picture
 from latentlab.core.latents import Latents
 from latentlab.core.requests import PreviewResult
-from latentlab.core.store import DEFAULT_LIMIT
 from latentlab.ui import edits, map_pictures
 from latentlab.ui.map_layouts import steered, unedited
 from latentlab.ui.map_model import MapModel
@@ -65,10 +64,6 @@ class MapPointer(QObject):
         picture = None if target is None else self.picture(target)
         if picture is not None:
             self._controller.request_preview(CHANNEL, picture)
-            store = self._controller.store
-            if store.bytes_used > DEFAULT_LIMIT:
-                # What was only looked at needs no place.
-                store.retain(self._controller.history.array_hashes())
 
     def leave(self) -> None:
         """Look at nothing."""

@@ -42,6 +42,10 @@ class ThreePictures(QObject):
         self._wanted = False
         self._count = count()
         controller.preview_rendered.connect(self._take)
+        controller.hold_pictures(self._held)
+
+    def _held(self) -> tuple[Picture, ...]:
+        return tuple(self.pictures.values())
 
     @property
     def missing(self) -> list[str]:

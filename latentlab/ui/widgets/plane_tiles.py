@@ -19,7 +19,6 @@ from latentlab.core.document import Picture
 from latentlab.core.latents import Latents
 from latentlab.core.plane import Plane
 from latentlab.core.requests import PreviewResult
-from latentlab.core.store import DEFAULT_LIMIT
 from latentlab.ui.widgets.images import as_qimage
 
 CHANNEL = "map-tiles"
@@ -238,9 +237,6 @@ class PlaneTiles(QObject):
         sequence = self._controller.request_preview(CHANNEL, picture)
         if self._asked == tuple(missing):
             self._sequence = sequence
-        store = self._controller.store
-        if store.bytes_used > DEFAULT_LIMIT:
-            store.retain(self._controller.history.array_hashes())
 
     def _take(self, result: PreviewResult) -> None:
         if result.channel != CHANNEL or not self._asked:

@@ -97,6 +97,12 @@ class LabellingModel(QObject):
         self._expected: int | None = None
         self.exhausted = False
         controller.preview_rendered.connect(self._take)
+        controller.hold_pictures(self._held)
+
+    def _held(self) -> list[Picture]:
+        return [
+            one.picture for session in self._sessions.values() for one in session.known.values()
+        ]
 
     @property
     def session(self) -> Session:

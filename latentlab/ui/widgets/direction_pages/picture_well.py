@@ -53,11 +53,12 @@ class PictureTile(QWidget):
         self._title = title
         self._named = named
         self._picture: Picture | None = None
+        controller.hold_pictures(self._held)
         self._side = 64
         self._pressed: QPoint | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        controller.thumbnail_rendered.connect(lambda *_: self.update())
+        controller.thumbnail_rendered.connect(self._arrived)
         self.set_side(64)
         self.set_picture(None)
 
@@ -65,6 +66,12 @@ class PictureTile(QWidget):
     def picture(self) -> Picture | None:
         """What it shows."""
         return self._picture
+
+    def _held(self) -> tuple[Picture, ...]:
+        return () if self._picture is None else (self._picture,)
+
+    def _arrived(self, *_: object) -> None:
+        self.update()
 
     def set_picture(self, picture: Picture | None) -> None:
         """Show a picture of one image."""

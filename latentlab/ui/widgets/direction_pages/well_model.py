@@ -59,6 +59,10 @@ class WellModel(QAbstractListModel):
         self._controller = controller
         self._entries: list[Entry] = []
         controller.thumbnail_rendered.connect(self._arrived)
+        controller.hold_pictures(self._held)
+
+    def _held(self) -> tuple[Picture, ...]:
+        return tuple(entry.picture for entry in self._entries if entry.picture)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
