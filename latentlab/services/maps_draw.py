@@ -223,6 +223,11 @@ def ticks(low: float, high: float, most: int = 8) -> list[float]:
     return [k * step for k in range(first, last + 1)]
 
 
+def _spelt(text: str) -> str:
+    """Return a label in the letters that Pillow's own font has."""
+    return text.replace("σ", "sigma")
+
+
 def _axes(sheet: _Sheet, drawing: Drawing, plot: Box, view: Box) -> None:
     left, top, right, bottom = plot
     x0, x1, y0, y1 = view
@@ -243,8 +248,8 @@ def _axes(sheet: _Sheet, drawing: Drawing, plot: Box, view: Box) -> None:
         sheet.line(*row, _LINE)
     title = sheet.fitted(drawing.title, 18, right - left)
     sheet.text(left, top - 26, title, 18)
-    sheet.text((left + right) / 2, bottom + 48, drawing.x_label, 16, _INK, "mm")
-    sheet.upright(22, (top + bottom) / 2, drawing.y_label, 16, _INK)
+    sheet.text((left + right) / 2, bottom + 48, _spelt(drawing.x_label), 16, _INK, "mm")
+    sheet.upright(22, (top + bottom) / 2, _spelt(drawing.y_label), 16, _INK)
 
 
 def _points(sheet: _Sheet, places: NDArray[np.floating], look: _Look, plot: Box, view: Box) -> None:
