@@ -370,11 +370,15 @@ def test_a_result_goes_when_its_sliders_change(panel, controller, qtbot):
 def test_grey_models_are_told_to_choose_a_data_set(tmp_path, qtbot, monkeypatch):
     from latentlab.ui.widgets import effects_bar
 
-    data = Provenance(data={"name": "digits", "source": "/data/digits.zip"})
+    digits = tmp_path / "digits.zip"
+    digits.write_bytes(b"")
+    recipe = {"data": {"source": str(digits), "split": "train"}}
+    described = {"name": "digits", "source": "digits.zip, split train"}
+    data = Provenance(data=described, recipe=recipe)
     controller = open_controller(tmp_path, provenance=data)
     panel = open_panel(controller, qtbot)
     # The labels of the data that it was trained on are offered in the probe's place.
-    assert panel.bar.reader == "/data/digits.zip"
+    assert panel.bar.reader == str(digits)
     assert not panel.bar.reader_box.model().item(0).isEnabled()
     chosen = str(tmp_path / "faces.zip")
     monkeypatch.setattr(effects_bar.QFileDialog, "getOpenFileName", lambda *_: (chosen, ""))

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from latentlab.core.spec import ModelSpec
 from latentlab.ui.effects_model import PROBE, probe_objection
+from latentlab.ui.own_data import own_source
 from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSpinBox
 
@@ -138,7 +139,7 @@ class EffectsBar(QWidget):
         return "" if self.reader else "Choose a labelled data set."
 
     def _fill(self, wanted: str) -> None:
-        own = "" if self._spec is None else str(self._spec.provenance.data.get("source", ""))
+        own = own_source(self._spec)
         sources = [own] if own and own not in self._sources else []
         objection = "" if self._spec is None else probe_objection(self._spec)
         self.reader_box.clear()

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from latentlab.core.points import PRIOR
 from latentlab.ui.help import HelpPopup
+from latentlab.ui.own_data import own_source
 from latentlab.ui.widgets.direction_pages.page import named
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -213,7 +214,7 @@ class DataChooser(QWidget):
         """Return what is offered: recent ones, the model's own data, what the map shows."""
         found = list(self._recent)
         model = self._controller.model
-        own = "" if model is None else str(model.spec.provenance.data.get("source", ""))
+        own = own_source(None if model is None else model.spec)
         points = getattr(getattr(self._controller, "map_model", None), "points", None)
         mapped = "" if points is None or points.source == PRIOR else points.source
         for source in (_PORTRAITS, own, mapped):
