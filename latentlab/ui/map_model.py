@@ -29,7 +29,7 @@ from latentlab.ui.map_pictures import first_label, latents_picture
 from latentlab.ui.map_three import ThreePictures
 
 PRIOR_COUNT = 2000
-MUCH_TO_READ = 32 * 2**20
+MUCH_TO_READ = 4 * 2**20
 """A points file of more bytes is read in a thread."""
 NEIGHBOURS = 50
 Points = NDArray[np.int64]

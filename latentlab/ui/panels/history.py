@@ -104,9 +104,12 @@ class HistoryModel(QAbstractListModel):
         document = self._entries[row].document
         before = self._entries[row - 1].document if row else Document()
         if document.canvas == before.canvas:
-            new = [item for item in document.tray if item not in before.tray]
-            if new:
-                return new[-1].picture
+            # Most items are the very same ones: hundreds are looked through in every step shown.
+            known = {item.id: item for item in before.tray}
+            for item in reversed(document.tray):
+                old = known.get(item.id)
+                if old is not item and old != item:
+                    return item.picture
         return document.canvas
 
     def _picture(self, row: int) -> QPixmap | None:

@@ -171,17 +171,15 @@ class PointScene:
 
     def select(self, points: Int) -> None:
         """Choose points; those that are hidden or not there are left out."""
-        found = np.unique(np.asarray(points, np.int64).reshape(-1))
-        found = found[(found >= 0) & (found < len(self))]
+        found = np.asarray(points, np.int64).reshape(-1)
+        mask = np.zeros(len(self), bool)
+        mask[found[(found >= 0) & (found < len(self))]] = True
         if self._mask is not None:
-            found = found[self._mask[found]]
+            mask &= self._mask
+        found = np.flatnonzero(mask)
         found.flags.writeable = False
         self._selection = found
-        self._chosen = None
-        if len(found):
-            mask = np.zeros(len(self), bool)
-            mask[found] = True
-            self._chosen = self._shown.filtered(mask)
+        self._chosen = self._shown.filtered(mask) if len(found) else None
         self._forget()
 
     def extent(self) -> Rect | None:
