@@ -25,6 +25,7 @@ __all__ = [
     "DatasetReader",
     "ImageTransform",
     "identity_of",
+    "is_named",
     "labels_of",
     "names_of",
     "open_dataset",
@@ -114,7 +115,7 @@ def labels_of(
 
     Args, errors: as for ``open_dataset``.
     """
-    if _named(source.partition(":")[0]) is not None:
+    if is_named(source):
         return dict(open_dataset(source, split=split, attributes=attributes).labels)
     path = _existing(source)
     reader = _recognise(path)
@@ -126,13 +127,18 @@ def labels_of(
         close(dataset)
 
 
+def is_named(source: str) -> bool:
+    """Whether a source is one of ours, such as ``portraits:count=5000``, and no file or folder."""
+    return _named(source.partition(":")[0]) is not None
+
+
 def identity_of(source: str, *, attributes: Path | None = None) -> str:
     """Return a key that changes when a source's files do; a named source never changes.
 
     Raises:
         LatentLabError: there is no such source, or it is of no known kind.
     """
-    if _named(source.partition(":")[0]) is not None:
+    if is_named(source):
         return content_key(READER_VERSION, source)
     path = _existing(source)
     return content_key(*_identity(_recognise(path), path, attributes))
@@ -157,7 +163,7 @@ def names_of(
     Returns:
         Rows in the whole source, and the images' names; ``None`` where they have none.
     """
-    if _named(source.partition(":")[0]) is not None:
+    if is_named(source):
         return np.arange(len(open_dataset(source, limit=limit)), dtype=np.int64), None
     path = _existing(source)
     reader = _recognise(path)
@@ -182,7 +188,7 @@ def _table(reader: DatasetReader, path: Path, attributes: Path | None) -> dict[s
 
 def splits_of(source: str) -> tuple[str, ...]:
     """Return the splits that a data set comes with; none for a named source or an unknown one."""
-    if _named(source.partition(":")[0]) is not None:
+    if is_named(source):
         return ()
     try:
         path = _existing(source)

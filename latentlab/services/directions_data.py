@@ -141,13 +141,13 @@ def opened(
     Raises:
         LatentLabError: there is no such data set, split or table.
     """
-    from latentlab.data.open import open_dataset
+    from latentlab.data.open import is_named, open_dataset
 
     if shape[1] != shape[2]:
         raise LatentLabError(f"This model makes {shape[2]}x{shape[1]} images: no data set fits it.")
     options = dataset_options(shape, count, attributes)
     yield 0, 1, "opening the images"
-    if Path(source).expanduser().exists():
+    if not is_named(source) and Path(source).expanduser().exists():
         yield from lane.run(
             "latentlab.services.directions_data:open_in_lane",
             source=source,

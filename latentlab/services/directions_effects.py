@@ -15,6 +15,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.paths import cache_folder
 from latentlab.core.points import PointSet
 from latentlab.services.directions_data import Context, Step, dataset_options, opened, spread_data
+from latentlab.services.maps_cache import make_room, mark_used
 
 if TYPE_CHECKING:
     from latentlab.evaluation.readers import ImageReader
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PROBE = "probe"
 READER_COUNT = 5000
 """Labelled images that a reader is fitted on."""
+READER_BYTES = 256 * 2**20
+"""Of all readers in the cache; the least recently used go first."""
 MAX_SAMPLES = 10_000
 Update = Step | tuple[int, int, str, EffectReport]
 
@@ -84,8 +87,10 @@ def reader_of(
             path=path,
         )
         found = load_reader(path)
+        make_room(path, READER_BYTES)
     if found is None:
         raise LatentLabError(f"The reader of '{reader}' cannot be kept: free some disk space.")
+    mark_used(path)
     return found
 
 

@@ -128,6 +128,8 @@ def map_points(
     Raises:
         LatentLabError: the model cannot encode, or the data cannot be opened.
     """
+    from latentlab.data.open import is_named
+
     if not 1 <= count <= MAX_POINTS:
         raise LatentLabError(f"A map has 1 to {MAX_POINTS:,} points, not {count:,}.")
     yield 0, count, "reading the model"
@@ -146,7 +148,8 @@ def map_points(
         if known is None:
             yield from sample_points(backend, name, path, range(seed, seed + count))
     else:
-        source, attributes = _absolute(source) or source, attributes and _absolute(attributes)
+        source = source if is_named(source) else _absolute(source)
+        attributes = attributes and _absolute(attributes)
         stamp = yield from identity(context, source, attributes)
         path = map_path(*mark, source, stamp, split, count)
         known = _kept(path)

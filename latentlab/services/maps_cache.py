@@ -54,14 +54,14 @@ def mark_used(path: Path) -> None:
 
 
 def make_room(keep: Path, limit: int = MAX_BYTES) -> None:
-    """Remove the least recently used maps until all take at most ``limit`` bytes.
+    """Remove the least recently used files of a folder until all take at most ``limit`` bytes.
 
     Args:
-        keep: a file that stays.
+        keep: a file of that folder; it stays.
         limit: bytes.
     """
     found = []
-    for path in maps_folder().glob("*"):
+    for path in keep.parent.glob("*"):
         with contextlib.suppress(OSError):
             info = path.stat()
             if path.suffix == SUFFIX:

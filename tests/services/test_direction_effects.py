@@ -16,6 +16,7 @@ from latentlab.core.effects import EffectReport, Orthogonalised
 from latentlab.core.errors import LatentLabError
 from latentlab.core.pointfile import read_points
 from latentlab.core.requests import JobProgress, JobRequest
+from latentlab.services import directions_effects
 from latentlab.services.jobs import JobContext, start_job
 from latentlab.services.renderer import Renderer
 from tests.services.models import library, unit, write_vae
@@ -81,6 +82,15 @@ def test_a_data_set_s_labels_are_read_by_a_classifier_that_is_kept(context, tmp_
     # A damaged file is made again.
     kept[0].write_bytes(b"damaged")
     np.testing.assert_allclose(run(context, "measure_effects", **arguments).mean, first.mean)
+
+
+def test_readers_do_not_fill_the_disk(context, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(directions_effects, "READER_BYTES", 1)
+    arguments = {"model": "small-vae", "directions": SLIDERS, "samples": 8}
+    for seed in (4, 5):
+        run(context, "measure_effects", reader=f"portraits:count=300,seed={seed}", **arguments)
+        # The newest one is kept whatever its size.
+        assert len(list((tmp_path / "home" / "cache" / "readers").glob("*"))) == 1
 
 
 def test_encoded_points_are_moved_when_they_are_named(context) -> None:

@@ -102,6 +102,15 @@ def test_a_data_set_is_encoded_with_its_labels(context: JobContext) -> None:
     assert {r.total for r in shown} == {120}
 
 
+def test_a_folder_does_not_hide_a_data_set_of_ours(
+    context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder_of_images(tmp_path / FACES)
+    ready = mapped(context, source=FACES)
+    assert (ready.count, read_points(Path(ready.path)).source) == (120, FACES)
+
+
 def test_a_large_data_set_is_taken_evenly(context: JobContext, tmp_path: Path) -> None:
     source = folder_of_images(tmp_path / "animals")
     ready = mapped(context, source=str(source), count=4)
