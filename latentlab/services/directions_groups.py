@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Points = NDArray[np.integer] | Sequence[int]
 
+QUICK_NUMBERS = 10**6
+"""Latent values up to which a mean difference is taken at once."""
 GROUP_METHODS = ("mean difference", "logistic", "linear svm")
 
 
@@ -68,7 +70,7 @@ def fit_group_direction(
     Raises:
         LatentLabError: an empty group, too few pictures for a classifier, or groups that are alike.
     """
-    from latentlab.latent.crossval import MIN_EACH, FitTask, fit_tasks
+    from latentlab.latent.crossval import MIN_EACH
     from latentlab.latent.directions import make_direction
 
     if method not in GROUP_METHODS:
@@ -85,17 +87,8 @@ def fit_group_direction(
             f"A classifier needs at least {MIN_EACH} pictures in each group; there are "
             f"{counts[0]} and {counts[1]}: add more, or choose 'mean difference'."
         )
-    latents = np.concatenate([rows for _, rows in sides])
-    on = np.repeat([1.0, 0.0], counts)
-    task = FitTask(name, np.arange(len(on)), on, method, True)
-    others = flat_vectors(space, orthogonal_to)
-    if latents.size > 10**6 or method != "mean difference":
-        found = yield from context.lane.run(
-            "latentlab.latent.crossval:fit_tasks", latents=latents, tasks=[task], others=others
-        )
-    else:
-        found = fit_tasks(lambda *_: None, latents, [task], None, others)
-    ((vector, figure),) = found
+    groups, others = [rows for _, rows in sides], flat_vectors(space, orthogonal_to)
+    vector, figure = yield from _told_apart(context, name, groups, method, others)
     yield 1, 2, "fitted"
     spread = spread_data(backend, space, path)
     direction = make_direction(
@@ -109,6 +102,28 @@ def fit_group_direction(
         provenance=_group_source(counts, figure, spread, orthogonal_to),
     )
     return (direction,)
+
+
+def _told_apart(
+    context: Context, name: str, groups: Sequence[Float], method: Method, others: Sequence[Float]
+) -> Generator[Step, None, tuple[Float, Any]]:
+    """Return the unit vector from the second of two groups ``(n, D)`` to the first, and its AUC.
+
+    A quick fit is done at once, a slow one in the lane.
+    """
+    from latentlab.latent.crossval import FitTask, fit_tasks
+
+    latents = np.concatenate(groups)
+    on = np.repeat([1.0, 0.0], [len(rows) for rows in groups])
+    task = FitTask(name, np.arange(len(on)), on, method, True)
+    if latents.size > QUICK_NUMBERS or method != "mean difference":
+        found = yield from context.lane.run(
+            "latentlab.latent.crossval:fit_tasks", latents=latents, tasks=[task], others=others
+        )
+    else:
+        found = fit_tasks(lambda *_: None, latents, [task], None, others)
+    ((vector, figure),) = found
+    return vector, figure
 
 
 def _group_source(
