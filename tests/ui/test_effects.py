@@ -253,6 +253,25 @@ def test_sliders_with_warnings_are_chosen_and_locked_ones_stay(panel, controller
     assert panel.bar.button.text().replace("&", "") == "Cancel"
 
 
+def test_warnings_of_the_newest_report_are_chosen_unless_a_person_chose(panel, qtbot):
+    panel.tabs.setCurrentWidget(panel.untangle)
+    untangle = panel.untangle
+    untangle.show_choice(make_report(side=0.7), ())
+    assert untangle.chosen == ["smiling"]
+    untangle.show_choice(make_report(side=0.2), ())
+    assert set(untangle.chosen) == set(NAMES)
+    untangle.show_choice(make_report(side=0.7), ())
+    assert untangle.chosen == ["smiling"]
+    first = untangle.list.item(0)
+    rect = untangle.list.visualItemRect(first)
+    at = rect.topLeft() + QPoint(10, rect.height() // 2)
+    qtbot.mouseClick(untangle.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    mine = untangle.chosen
+    assert mine != ["smiling"]
+    untangle.show_choice(make_report(side=0.2), ())
+    assert untangle.chosen == mine
+
+
 def test_what_was_found_changes_nothing_until_it_is_accepted(panel, controller, qtbot):
     found = start_untangling(panel, controller, qtbot)
     steps, document = len(controller.history.entries), controller.document

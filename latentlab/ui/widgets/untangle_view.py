@@ -71,6 +71,7 @@ class UntangleView(QWidget):
         self._old: dict[str, Direction] = {}
         self._new: dict[str, Direction] = {}
         self._amount = 2.0
+        self._offered: set[str] = set()
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._build_choice())
         self._stack.addWidget(self._build_result())
@@ -107,7 +108,10 @@ class UntangleView(QWidget):
         return page
 
     def show_choice(self, report: EffectReport | None, locked: Sequence[str]) -> None:
-        """Offer the sliders of a report; those with warnings are chosen, or else all."""
+        """Offer the sliders of a report; those with warnings are chosen, or else all.
+
+        What a person chose otherwise stays while the sliders are the same.
+        """
         self._stack.setCurrentIndex(0)
         chosen = set(self.chosen)
         known = {self.list.item(i).data(NAME_ROLE) for i in range(self.list.count())}
@@ -117,11 +121,12 @@ class UntangleView(QWidget):
             self._add(report, name, name in locked)
         self.list.blockSignals(False)
         names = {self.list.item(i).data(NAME_ROLE) for i in range(self.list.count())}
-        if names == known:
+        if names == known and chosen != self._offered:
             self._check(lambda item: item.data(NAME_ROLE) in chosen)
             return
         warned = any(self._is_warned(self.list.item(i)) for i in range(self.list.count()))
         self._check(self._is_warned if warned else lambda _: True)
+        self._offered = set(self.chosen)
 
     def _add(self, report: EffectReport, name: str, locked: bool) -> None:
         title = self._controller.title_of(name)
