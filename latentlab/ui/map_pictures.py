@@ -124,6 +124,8 @@ def point_lines(points: PointSet, point: int, first: str | None) -> list[str]:
     for name in names[:MOST_LABELS]:
         text = label_text(points.labels[name], point)
         if text:
+            if points.labels[name].kind == "continuous":
+                text = text.replace("-", "\N{MINUS SIGN}")
             lines.append(f"{readable(name)}: {text}")
     return lines
 

@@ -102,6 +102,7 @@ class MapSourceBar(QWidget):
         controller.directions_changed.connect(self.follow)
         controller.document_changed.connect(self._follow_tray)
         self._tray: object = None
+        self._titles: dict[str, str] = {}
         self.follow()
 
     def _build(self) -> None:
@@ -201,10 +202,14 @@ class MapSourceBar(QWidget):
 
     def _fill_axes(self) -> None:
         choice = self._model.choice
+        titles = {name: self._controller.title_of(name) for name in self._directions()}
+        # Hundreds of sliders take long to write: only when they changed.
+        known, self._titles = self._titles, titles
         for axis, box in self.axis_boxes.items():
-            box.clear()
-            for name in self._directions():
-                box.addItem(self._controller.title_of(name), name)
+            if list(titles.items()) != list(known.items()):
+                box.clear()
+                for name, title in titles.items():
+                    box.addItem(title, name)
             if choice is not None and choice.method == DIRECTIONS:
                 box.setCurrentIndex(box.findData(choice.x if axis == "x" else choice.y))
 

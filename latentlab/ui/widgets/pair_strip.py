@@ -19,6 +19,7 @@ from latentlab.ui.widgets.colours import faint, surround
 from latentlab.ui.widgets.images import Images
 from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
+from latentlab.ui.widgets.quiet import own_key
 from latentlab.ui.widgets.thumbnail import paint_image
 
 FACES = 6
@@ -243,7 +244,7 @@ class PairStrip(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Take K and the arrows before a shortcut of the window."""
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in _KEYS:
+        if own_key(event, _KEYS):
             event.accept()
             return True
         return super().event(event)

@@ -6,6 +6,8 @@ Space stay shortcuts of the window while a number is being edited.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSlider, QSpinBox, QWidget
@@ -18,6 +20,26 @@ _PASSED = (
 )
 
 
+_WINDOWS = (
+    Qt.KeyboardModifier.ControlModifier
+    | Qt.KeyboardModifier.AltModifier
+    | Qt.KeyboardModifier.MetaModifier
+)
+"""With one of these, a key is a shortcut of the window."""
+
+
+def own_key(event: QEvent, keys: Container[int]) -> bool:
+    """Whether a widget claims a key before a shortcut of the window; K is its own, Ctrl+K is not.
+
+    Args:
+        event: any.
+        keys: those that the widget uses.
+    """
+    if event.type() != QEvent.Type.ShortcutOverride or event.key() not in keys:
+        return False
+    return not event.modifiers() & _WINDOWS
+
+
 class _LetterFilter(QObject):
     """Keeps a line of digits from claiming keys that it cannot use."""
 
@@ -25,8 +47,7 @@ class _LetterFilter(QObject):
         """Leave letters to the window's shortcuts."""
         if event.type() != QEvent.Type.ShortcutOverride or event.key() not in _PASSED:
             return False
-        used = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
-        if event.modifiers() & (used | Qt.KeyboardModifier.MetaModifier):
+        if event.modifiers() & _WINDOWS:
             return False
         event.ignore()
         return True

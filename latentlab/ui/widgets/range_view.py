@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QApplication, QSizePolicy, QToolTip, QWidget
 
 from latentlab.ui.widgets.colours import faint, surround
 from latentlab.ui.widgets.images import Images, as_qimage, owned_qimage
+from latentlab.ui.widgets.quiet import own_key
 from latentlab.ui.widgets.sigma_slider import REACH
 
 COUNTS = (7, 9, 11)
@@ -245,7 +246,7 @@ class RangeView(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Take K and the arrows before a shortcut of the window; say what a click does."""
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in _OWN_KEYS:
+        if own_key(event, _OWN_KEYS):
             event.accept()
             return True
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):

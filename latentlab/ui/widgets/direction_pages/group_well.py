@@ -35,6 +35,7 @@ from latentlab.ui.widgets.colours import faint
 from latentlab.ui.widgets.direction_pages.well_model import Entry, WellModel
 from latentlab.ui.widgets.image_mime import has_picture, read_pictures
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
+from latentlab.ui.widgets.quiet import own_key
 from latentlab.ui.widgets.thumbnail import TILE, ThumbnailDelegate
 
 _MOST_ROWS = 64
@@ -81,8 +82,7 @@ class _Tiles(QListView):
 
     def event(self, event: QEvent) -> bool:
         """Take own keys before a shortcut of the window."""
-        keys = (*_REMOVE, Qt.Key.Key_K)
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in keys:
+        if own_key(event, (*_REMOVE, Qt.Key.Key_K)):
             event.accept()
             return True
         return super().event(event)

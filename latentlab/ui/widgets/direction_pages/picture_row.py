@@ -23,6 +23,7 @@ from latentlab.ui.widgets.colours import faint, surround
 from latentlab.ui.widgets.images import Images, as_qimage
 from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
+from latentlab.ui.widgets.quiet import own_key
 from latentlab.ui.widgets.thumbnail import paint_image
 
 _GAP = 2
@@ -213,7 +214,7 @@ class PictureRow(QWidget):
         if event.type() == QEvent.Type.User:
             self.wanted.emit()
             return True
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in _KEYS:
+        if own_key(event, _KEYS):
             event.accept()
             return True
         return super().event(event)

@@ -28,6 +28,7 @@ from latentlab.ui.widgets.image_mime import has_picture, read_pictures
 from latentlab.ui.widgets.images import owned_qimage
 from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
+from latentlab.ui.widgets.quiet import own_key
 from latentlab.ui.widgets.thumbnail import paint_image
 from latentlab.ui.widgets.tray_model import tray_name
 
@@ -148,10 +149,7 @@ class PictureTile(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Take own keys before a shortcut of the window."""
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in (
-            *_REMOVE,
-            Qt.Key.Key_K,
-        ):
+        if own_key(event, (*_REMOVE, Qt.Key.Key_K)):
             event.accept()
             return True
         return super().event(event)
