@@ -69,6 +69,7 @@ class Controller(
         library_changed: models came or went.
         directions_changed: the directions of the current model, their titles, locks or order.
         panel_asked: id of a panel that shall come to the front.
+        picture_used: id of a panel, ``A``, ``B`` or ``C``, and the picture that it shall take.
     """
 
     document_changed = Signal(object)
@@ -85,6 +86,7 @@ class Controller(
     library_changed = Signal()
     directions_changed = Signal()
     panel_asked = Signal(str)
+    picture_used = Signal(str, str, object)
 
     def __init__(
         self,

@@ -302,6 +302,7 @@ def test_menu_says_the_same_everywhere(controller, canvas):
     assert list(named) == [
         "To canvas",
         "Keep in tray",
+        "Use as",
         "Copy image",
         "Save image…",
         "Copy as command",

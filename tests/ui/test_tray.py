@@ -149,13 +149,14 @@ def test_menu_groups_and_removes(controller, tray, qtbot):
         controller.keep_picture(picture(seed))
     ids = [item.id for item in controller.document.tray]
     tray.select({ids[0], ids[2]}, ids[0])
-    group = next(a.menu() for a in tray.menu_for_selection().actions() if a.menu())
+    menus = [a.menu() for a in tray.menu_for_selection().actions() if a.menu()]
+    group = next(menu for menu in menus if menu.findChild(QLineEdit))
     line = group.findChild(QLineEdit)
     line.setText("calm")
     line.returnPressed.emit()
     assert [item.group for item in controller.document.tray] == ["calm", "", "calm"]
     menu = tray.menu_for_selection()
-    group = next(a.menu() for a in menu.actions() if a.menu())
+    group = [a.menu() for a in menu.actions() if a.menu()][-1]
     next(a for a in group.actions() if a.text() == "No group").trigger()
     assert [item.group for item in controller.document.tray] == ["", "", ""]
     next(a for a in menu.actions() if "Remove" in a.text()).trigger()

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from latentlab.core.direction import Direction
 from latentlab.core.directionfile import load_direction
+from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.requests import Failure
 from latentlab.ui.widgets.direction_pages.arithmetic_page import ArithmeticPage
@@ -80,6 +81,7 @@ class DirectionsPanel(QWidget):
         self._lay_out()
         controller.directions_changed.connect(self._follow)
         controller.model_changed.connect(self._follow)
+        controller.picture_used.connect(self._use_picture)
         self._follow()
         self.show_page(_PAGES[0][0])
 
@@ -172,6 +174,12 @@ class DirectionsPanel(QWidget):
         self.show_page("labels")
         with self._controller.reporting():
             page.refit(direction)
+
+    def _use_picture(self, panel: str, slot: str, picture: Picture) -> None:
+        page = self.pages["arithmetic"]
+        if panel == "directions" and isinstance(page, ArithmeticPage):
+            self.show_page("arithmetic")
+            page.wells[slot].take(picture)
 
     # Files.
 

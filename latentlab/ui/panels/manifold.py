@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from latentlab.core.document import Picture
 from latentlab.core.requests import Failure
 from latentlab.ui.edits import readable
 from latentlab.ui.map_layouts import THREE, TITLES
@@ -31,7 +32,7 @@ from latentlab.ui.widgets.map_files import MapFiles
 from latentlab.ui.widgets.map_glide import Glide
 from latentlab.ui.widgets.map_hand import MapHand
 from latentlab.ui.widgets.map_legend import MapLegend
-from latentlab.ui.widgets.map_menu import point_menu
+from latentlab.ui.widgets.map_menu import point_menu, use_as
 from latentlab.ui.widgets.map_note import MapNote
 from latentlab.ui.widgets.map_source_bar import MapSourceBar
 from latentlab.ui.widgets.map_tools import MapTools
@@ -128,6 +129,7 @@ class ManifoldPanel(QWidget):
         self.tools.fit_asked.connect(point_map.fit_view)
         self._connect_strip()
         controller.document_changed.connect(self._follow_condition)
+        controller.picture_used.connect(self._use_picture)
         self._conditioned = self._condition()
 
     def _connect_strip(self) -> None:
@@ -256,6 +258,10 @@ class ManifoldPanel(QWidget):
         if self._condition() != self._conditioned:
             self._conditioned = self._condition()
             self.tiles.forget()
+
+    def _use_picture(self, panel: str, slot: str, picture: Picture) -> None:
+        if panel == "manifold":
+            use_as(self._controller, self.model, slot, picture)
 
     # The strip.
 

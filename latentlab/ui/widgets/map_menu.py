@@ -11,7 +11,6 @@ from latentlab.ui.map_layouts import THREE, LayoutChoice
 from latentlab.ui.map_model import MapModel
 from latentlab.ui.map_pictures import Target
 from latentlab.ui.map_pointer import MapPointer
-from latentlab.ui.map_three import SLOTS
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture
 
 
@@ -29,16 +28,15 @@ def point_menu(
         menu.addAction(title).triggered.connect(
             lambda _=False, metric=metric: model.ask_neighbours(point, metric)
         )
-    menu.addSeparator()
-    for slot in SLOTS:
-        menu.addAction(f"Use as &{slot} of a plane").triggered.connect(
-            lambda _=False, slot=slot: _use_as(controller, model, slot, picture)
-        )
     return menu
 
 
-def _use_as(controller: Any, model: MapModel, slot: str, picture: Picture) -> None:
+def use_as(controller: Any, model: MapModel, slot: str, picture: Picture) -> None:
+    """Let a picture be A, B or C of the plane of three pictures."""
     model.three.put(slot, picture)
+    if model.points is None:
+        controller.message.emit(f"This is {slot} of a plane; map something to see it", "")
+        return
     if not model.three.missing:
         model.choose_layout(LayoutChoice(THREE))
         return

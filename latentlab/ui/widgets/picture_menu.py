@@ -80,6 +80,7 @@ class PictureMenu(QMenu):
         canvas.setEnabled(controller.document.canvas != shown.picture)
         if shown.source != "tray":
             self._item("&Keep in tray", self._keep, "K")
+        self._add_uses()
         self.addSeparator()
         has_image = shown.image is not None
         self._item("&Copy image", lambda: copy_image(shown)).setEnabled(has_image)
@@ -92,6 +93,23 @@ class PictureMenu(QMenu):
         action = self.addAction(f"{text}\t{keys}" if keys else text)
         action.triggered.connect(lambda: act())
         return action
+
+    def _add_uses(self) -> None:
+        """Offer the places of panels that take single pictures of this model."""
+        menu = self.addMenu("&Use as")
+        entry = self._controller.model_entry
+        menu.setEnabled(entry is not None and entry.id == self._shown.picture.model)
+        for panel, where in (("directions", "of A − B + C"), ("manifold", "of a plane of the map")):
+            for slot in "ABC":
+                menu.addAction(f"{slot} {where}").triggered.connect(
+                    lambda _=False, panel=panel, slot=slot: self._use(panel, slot)
+                )
+            menu.addSeparator()
+
+    def _use(self, panel: str, slot: str) -> None:
+        # The panel first: one that was not made yet hears nothing.
+        self._controller.panel_asked.emit(panel)
+        self._controller.picture_used.emit(panel, slot, self._shown.picture)
 
     def _to_canvas(self) -> None:
         self._controller.show_picture(self._shown.picture, "To canvas")

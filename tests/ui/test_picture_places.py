@@ -1,4 +1,4 @@
-"""A widget of images has K for itself and leaves Ctrl+K, the action palette, to the window."""
+"""What every image can do: K keeps it, Ctrl+K is the window's, and panels take it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication
 from latentlab.ui.widgets.direction_pages.picture_row import PictureRow
 from latentlab.ui.widgets.direction_pages.picture_well import PictureTile
 from latentlab.ui.widgets.pair_strip import PairStrip
+from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture
 from latentlab.ui.widgets.range_view import RangeView
 
 pytestmark = pytest.mark.gui
@@ -37,3 +38,17 @@ def test_k_alone_is_claimed(window, qtbot, make):
     qtbot.addWidget(widget)
     assert claimed(widget, Qt.KeyboardModifier.NoModifier)
     assert not claimed(widget, Qt.KeyboardModifier.ControlModifier)
+
+
+def test_the_menu_of_every_image_fills_the_places_of_panels(window, qtbot):
+    controller = window.controller
+    menu = PictureMenu(controller, ShownPicture(controller.row_picture(3)), window)
+    uses = next(a.menu() for a in menu.actions() if a.text() == "&Use as")
+    offered = {action.text(): action for action in uses.actions()}
+    offered["B of A − B + C"].trigger()
+    maker = window.hosts["directions"].panel
+    qtbot.waitUntil(maker.pages["arithmetic"].isVisible)
+    assert maker.pages["arithmetic"].wells["B"].picture.seeds == (3,)
+    offered["A of a plane of the map"].trigger()
+    chosen = window.hosts["manifold"].panel.model.three.pictures
+    assert chosen["A"].seeds == (3,)
