@@ -56,7 +56,18 @@ def is_table(path: Path) -> bool:
 
 
 class _SourceBox(QComboBox):
-    """The wheel scrolls what is behind it unless it has the focus."""
+    """The wheel scrolls what is behind it unless it has the focus.
+
+    Signals:
+        opening: the list is about to be shown.
+    """
+
+    opening = Signal()
+
+    def showPopup(self) -> None:
+        """Let the list be brought up to date first."""
+        self.opening.emit()
+        super().showPopup()
 
     def wheelEvent(self, event) -> None:
         """Step, but only with the focus."""
@@ -132,6 +143,8 @@ class DataChooser(QWidget):
 
     def _connect(self) -> None:
         self.source_box.activated.connect(self._chosen)
+        # What the map shows may have changed since.
+        self.source_box.opening.connect(lambda: self._fill(self.source))
         self.split_box.activated.connect(lambda _row: self.changed.emit())
         self.split_box.lineEdit().editingFinished.connect(self._split_edited)
         self._split = self.split_box.currentText()

@@ -1,0 +1,32 @@
+"""What a box of data sources offers when it is opened."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QComboBox
+
+from tests.ui.directions_stage import LABELS, make_stage
+
+pytestmark = pytest.mark.gui
+
+
+def test_what_the_map_shows_by_now_is_offered_when_the_list_opens(tmp_path, qtbot, monkeypatch):
+    controller, bridge, panel = make_stage(tmp_path, qtbot)
+    boxes = panel.pages["labels"].findChildren(QComboBox)
+    box = next(b for b in boxes if b.accessibleName() == "Labelled images")
+    faces = str(tmp_path / "faces.zip")
+    assert box.findData(faces) < 0
+    mapped = SimpleNamespace(points=SimpleNamespace(source=faces))
+    monkeypatch.setattr(controller, "map_model", mapped, raising=False)
+    QTest.mouseClick(box, Qt.MouseButton.LeftButton)
+    row = box.findData(faces)
+    assert row >= 0
+    view = box.view()
+    view.setCurrentIndex(box.model().index(row, 0))
+    QTest.keyClick(view, Qt.Key.Key_Return)
+    assert bridge.finish("label_names", LABELS) == {"source": faces}
+    assert box.currentData() == faces
