@@ -146,6 +146,8 @@ def named(text: str, *widgets: QWidget) -> QHBoxLayout:
     """Return a line: a label with a mnemonic, and what it names."""
     label = QLabel(text)
     label.setBuddy(widgets[0])
+    # A mnemonic parts a kerned pair ("Ta"), which makes the text wider than its hint.
+    label.setMinimumWidth(label.sizeHint().width() + 3)
     row = QHBoxLayout()
     row.setSpacing(6)
     row.addWidget(label)
