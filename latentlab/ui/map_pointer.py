@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from latentlab.core.document import Picture
 from latentlab.core.latents import Latents
@@ -18,6 +18,7 @@ from latentlab.ui.map_pictures import Target
 
 CHANNEL = "map"
 MOST_KEPT = 50
+_MARK_MS = 15
 
 
 class MapPointer(QObject):
@@ -47,6 +48,11 @@ class MapPointer(QObject):
         self._steering: tuple[Picture, Latents, Latents] | None = None
         self._drags = count()
         self._drag = next(self._drags)
+        # After the canvas: its image is what the hand waits for.
+        self._marks = QTimer(self)
+        self._marks.setSingleShot(True)
+        self._marks.setInterval(_MARK_MS)
+        self._marks.timeout.connect(self._tell_mark)
         controller.preview_rendered.connect(self._take)
         controller.canvas_rendered.connect(self._canvas_rendered)
         controller.selection_changed.connect(self._mark)
@@ -195,7 +201,12 @@ class MapPointer(QObject):
             self._mark()
 
     def _mark(self, *_: object) -> None:
-        """Say where the canvas stands; a drag says so itself."""
+        """Say soon where the canvas stands; a stream of changes is told now and then."""
+        if not self._marks.isActive():
+            self._marks.start()
+
+    def _tell_mark(self) -> None:
+        # A drag says so itself.
         if self._steering is None:
             self.marker_changed.emit(self.marker())
 
