@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt
-from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
+from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from latentlab.core.direction import Direction, apply_edits
 from latentlab.core.document import Picture
@@ -18,7 +18,8 @@ from latentlab.ui.effects_model import sigmas
 from latentlab.ui.widgets.colours import faint, surround
 from latentlab.ui.widgets.images import Images
 from latentlab.ui.widgets.matrix_paint import small_font
-from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
+from latentlab.ui.widgets.picture_hand import PictureHand
+from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu
 from latentlab.ui.widgets.quiet import own_key
 from latentlab.ui.widgets.thumbnail import paint_image
 
@@ -29,7 +30,7 @@ _CAPTIONS = ("As it is", "Before", "After")
 _KEYS = (Qt.Key.Key_K, Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
-class PairStrip(QWidget):
+class PairStrip(PictureHand, QWidget):
     """Three rows of the same images; an edit that no document knows is shown by its latents.
 
     Each image stands for its latent: double-click or Enter puts it on the canvas, K keeps it, it
@@ -201,36 +202,10 @@ class PairStrip(QWidget):
 
     # Mouse and keys.
 
-    def _shown(self, place: tuple[int, int]) -> ShownPicture | None:
+    def shown_picture(self, place: tuple[int, int]) -> ShownPicture | None:
+        """Return an image and its picture, once it is here."""
         picture = self.picture(*place)
         return None if picture is None else ShownPicture(picture, self.image(*place))
-
-    def _to_canvas(self) -> None:
-        shown = self._shown(self._at)
-        if shown is not None:
-            self._controller.show_picture(shown.picture, "To canvas")
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Choose an image; a drag may begin."""
-        place = self.place_at(event.position().toPoint())
-        if event.button() == Qt.MouseButton.LeftButton and place is not None:
-            self._at, self._pressed = place, event.position().toPoint()
-            self._tell()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Drag an image away."""
-        if self._pressed is None or not event.buttons() & Qt.MouseButton.LeftButton:
-            return
-        far = (event.position().toPoint() - self._pressed).manhattanLength()
-        shown = self._shown(self._at)
-        if far >= QApplication.startDragDistance() and shown is not None:
-            self._pressed = None
-            start_drag(self, [shown])
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Put an image on the canvas."""
-        if self.place_at(event.position().toPoint()) == self._at:
-            self._to_canvas()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Show the menu of an image."""
@@ -238,7 +213,7 @@ class PairStrip(QWidget):
         at = self.mapToGlobal(self.image_rect(*self._at).center())
         if event.reason() != QContextMenuEvent.Reason.Keyboard:
             place, at = self.place_at(event.pos()), event.globalPos()
-        shown = None if place is None else self._shown(place)
+        shown = None if place is None else self.shown_picture(place)
         if shown is not None:
             show_menu(PictureMenu(self._controller, shown, self), at)
 
@@ -263,7 +238,7 @@ class PairStrip(QWidget):
             self._tell()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._to_canvas()
-        elif event.key() == Qt.Key.Key_K and (shown := self._shown(self._at)) is not None:
+        elif event.key() == Qt.Key.Key_K and (shown := self.shown_picture(self._at)) is not None:
             self._controller.keep_picture(shown.picture)
         else:
             event.ignore()

@@ -10,7 +10,6 @@ from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
     QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPen,
@@ -22,7 +21,8 @@ from latentlab.core.document import Picture
 from latentlab.ui.widgets.colours import faint, surround
 from latentlab.ui.widgets.images import Images, as_qimage
 from latentlab.ui.widgets.matrix_paint import small_font
-from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
+from latentlab.ui.widgets.picture_hand import PictureHand
+from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu
 from latentlab.ui.widgets.quiet import own_key
 from latentlab.ui.widgets.thumbnail import paint_image
 
@@ -31,7 +31,7 @@ _KEYS = (Qt.Key.Key_K, Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Ke
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
-class PictureRow(QWidget):
+class PictureRow(PictureHand, QWidget):
     """A row of images with captions; all are of one size, as large as the width has room for.
 
     Double-click or Enter puts an image on the canvas, K keeps it, it can be dragged away, and it
@@ -225,33 +225,6 @@ class PictureRow(QWidget):
         """Return an image and its picture, once it is here."""
         picture = self.picture(place)
         return None if picture is None else ShownPicture(picture, self.image(place))
-
-    def _to_canvas(self) -> None:
-        shown = self.shown_picture(self._at)
-        if shown is not None:
-            self._controller.show_picture(shown.picture, "To canvas")
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Choose an image; a drag may begin."""
-        place = self.place_at(event.position().toPoint())
-        if event.button() == Qt.MouseButton.LeftButton and place is not None:
-            self._at, self._pressed = place, event.position().toPoint()
-            self._tell()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Drag an image away."""
-        if self._pressed is None or not event.buttons() & Qt.MouseButton.LeftButton:
-            return
-        far = (event.position().toPoint() - self._pressed).manhattanLength()
-        shown = self.shown_picture(self._at)
-        if far >= QApplication.startDragDistance() and shown is not None:
-            self._pressed = None
-            start_drag(self, [shown])
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Put an image on the canvas."""
-        if self.place_at(event.position().toPoint()) == self._at:
-            self._to_canvas()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Show the menu of an image."""
