@@ -50,3 +50,8 @@ def state_folder() -> Path:
 def models_folder() -> Path:
     """The person's own model folder, read beside the bundled models."""
     return data_folder() / "models"
+
+
+def runs_folder() -> Path:
+    """Where training runs go when no other folder is named: each has a folder of its own there."""
+    return data_folder() / "runs"

@@ -100,7 +100,13 @@ class TrainTable(Settings):
         warmup_steps: steps of linear rise before it.
         clip_norm: largest norm of the whole gradient; 0 means no limit.
         ema_decay: of the moving average of the weights, which is what is kept; 0 means none.
-        precision: ``bf16`` runs matrix products in bfloat16; the weights stay float32.
+        accumulate: micro-batches that a step's batch is divided into, to save memory; the batch
+            of a step stays ``batch_size``.
+        precision: ``bf16`` runs matrix products in bfloat16, ``fp16`` in float16 with a scaled
+            loss (for GPUs without bfloat16); the weights stay float32.
+        compile: ``on`` compiles the networks (``torch.compile``); ``measure`` times the first
+            steps both ways and goes on with the faster.
+        deterministic: only algorithms that give the same bits every time, at some cost in speed.
         channels_last: store images with the channels innermost (faster convolutions on a CPU and
             on tensor cores).
         device: ``auto`` is CUDA, then MPS, then CPU.
@@ -111,6 +117,8 @@ class TrainTable(Settings):
         sample_count: images on a sheet.
         checkpoint_every_minutes: wall time between two checkpoints; 0 means none but the last.
         keep_checkpoints: older ones are deleted; 0 keeps all.
+        keep_best: also keep the checkpoint with the smallest held-out loss.
+        trackers: where metrics go beside the events, in Accelerate's words: ``tensorboard``.
     """
 
     steps: int | None = Field(default=None, ge=1)
@@ -126,7 +134,10 @@ class TrainTable(Settings):
     warmup_steps: int = Field(default=0, ge=0)
     clip_norm: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    accumulate: int = Field(default=1, ge=1, le=4096)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: Literal["off", "on", "measure"] = "off"
+    deterministic: bool = False
     channels_last: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(default=0, ge=0, le=1024)
@@ -136,6 +147,11 @@ class TrainTable(Settings):
     sample_count: int = Field(default=64, ge=1, le=1024)
     checkpoint_every_minutes: float = Field(default=5.0, ge=0, allow_inf_nan=False)
     keep_checkpoints: int = Field(default=3, ge=0)
+    keep_best: bool = True
+    trackers: Annotated[
+        tuple[Literal["tensorboard", "wandb", "mlflow", "comet_ml", "aim", "trackio"], ...],
+        Field(strict=False),
+    ] = ()
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainTable:

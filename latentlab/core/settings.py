@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from latentlab.core.modelfile import replace_file
-from latentlab.core.paths import config_folder, models_folder
+from latentlab.core.paths import config_folder, models_folder, runs_folder
 
 Theme = Literal["system", "light", "dark"]
 MAX_RECENT = 12
@@ -30,6 +30,8 @@ class Settings(BaseModel):
         hint_dismissed: the first-start hint was closed.
         recent_files: sessions, models and photographs, the newest first.
         library_folders: folders whose models the library shows beside its own.
+        run_folders: folders whose training runs are watched beside the own ones; each is a run, or
+            holds runs.
         window_geometry: bytes of the window's geometry, as base64.
         window_layout: bytes of the dock arrangement, as base64.
         workspaces: the person's own dock arrangements, base64 by name.
@@ -47,6 +49,7 @@ class Settings(BaseModel):
     hint_dismissed: bool = False
     recent_files: tuple[str, ...] = ()
     library_folders: tuple[str, ...] = ()
+    run_folders: tuple[str, ...] = ()
     window_geometry: str = ""
     window_layout: str = ""
     workspaces: dict[str, str] = Field(default_factory=dict)
@@ -79,6 +82,10 @@ class Settings(BaseModel):
     def model_folders(self) -> list[Path]:
         """Return the person's own model folder and the added ones, in this order."""
         return [models_folder(), *(Path(name) for name in self.library_folders)]
+
+    def run_roots(self) -> list[Path]:
+        """Return the person's own runs folder and the added ones, in this order."""
+        return [runs_folder(), *(Path(name) for name in self.run_folders)]
 
 
 def settings_path() -> Path:

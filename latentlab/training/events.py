@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-from latentlab.core.runs import Event, EventKind, EventWriter
+from latentlab.core.run_events import Event, EventKind, EventWriter
 
 OnEvent = Callable[[Event], None]
 

@@ -18,7 +18,8 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import replace_file
 from latentlab.core.recipe import Recipe, RecipeText, load_recipe
 from latentlab.core.registry import plugins
-from latentlab.core.runs import EventWriter, RunFolder, RunLock, next_attempt
+from latentlab.core.run_events import EventWriter, next_attempt
+from latentlab.core.runs import RunFolder, RunLock
 from latentlab.training.checkpoints import device_name, load_weights
 from latentlab.training.data import Part, open_training, unsplit_warning
 from latentlab.training.events import Console, OnEvent, Reporter

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.runs import (
+from latentlab.core.run_events import (
     Event,
     EventTail,
     EventWriter,
-    RunFolder,
     merge_attempts,
     next_attempt,
     read_events,
 )
+from latentlab.core.runs import RunFolder
 from latentlab.training.events import Console, describe, duration
 
 

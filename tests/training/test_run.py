@@ -16,7 +16,8 @@ from PIL import Image
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_model
-from latentlab.core.runs import EventTail, RunFolder, holder, read_events
+from latentlab.core.run_events import EventTail, read_events
+from latentlab.core.runs import RunFolder, holder
 from latentlab.training import state
 from latentlab.training.run import finish_run, resume, train
 from tests.training import tiny

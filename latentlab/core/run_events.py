@@ -1,0 +1,196 @@
+"""The events of a run: written one flushed line each, followed by anyone. No torch here."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from latentlab.core.errors import LatentLabError
+from latentlab.core.runs import RunFolder
+
+EventKind = Literal[
+    "start",
+    "step",
+    "sample",
+    "checkpoint",
+    "pause",
+    "continue",
+    "progress",
+    "warning",
+    "error",
+    "stop",
+    "finish",
+]
+_FIELDS = ("kind", "time", "attempt", "step")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of ``events.jsonl``.
+
+    Attributes:
+        kind: what happened.
+        time: seconds since 1970.
+        attempt: 1 for the first start of the run, one more at each resume.
+        step: optimiser steps done.
+        data: the rest; a step event has ``loss``, ``losses`` (by part), ``learning_rate``,
+            ``grad_norm``, ``images_per_second``, ``seconds_left``, ``memory_mb`` and
+            ``data_wait`` (share of the time spent waiting for images).
+    """
+
+    kind: str
+    time: float
+    attempt: int
+    step: int
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the line, without its end; numbers that are not finite become null."""
+        record = {n: getattr(self, n) for n in _FIELDS} | dict(self.data)
+        return json.dumps(_finite(record), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Event:
+        """Read a line; ``ValueError`` when it is not a whole event."""
+        record = json.loads(line)
+        if not isinstance(record, dict) or not all(name in record for name in _FIELDS):
+            raise ValueError("not an event")
+        kind, at, attempt, step = (record.pop(name) for name in _FIELDS)
+        return cls(str(kind), float(at), int(attempt), int(step), record)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+class EventWriter:
+    """Appends events to a run's file, each line flushed; use as a context manager.
+
+    Args:
+        folder: the run.
+        attempt: of this process; see ``next_attempt``.
+
+    Raises:
+        LatentLabError: the file cannot be written (also from ``write``).
+    """
+
+    def __init__(self, folder: RunFolder, attempt: int) -> None:
+        self.attempt = attempt
+        self._path = folder.events
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            # A killed process may have left half a line; what follows must not join it.
+            torn = self._path.exists() and _ends_torn(self._path)
+            self._stream: TextIO = self._path.open("a", encoding="utf-8", newline="\n")
+            if torn:
+                self._stream.write("\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> LatentLabError:
+        return LatentLabError(
+            f"'{self._path}' cannot be written ({error.strerror}): "
+            "free some space or choose another run folder."
+        )
+
+    def write(self, kind: EventKind, step: int, **data: Any) -> Event:
+        """Append an event and return it."""
+        event = Event(kind, round(time.time(), 3), self.attempt, step, data)
+        try:
+            self._stream.write(event.to_json() + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return event
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _ends_torn(path: Path) -> bool:
+    with path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) == 0:
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"
+
+
+class EventTail:
+    """Follows the events of a run while it is written, perhaps by another machine.
+
+    Only whole lines are taken; damaged ones are counted in ``skipped``. Events come as written,
+    with those that a killed attempt wrote after its last checkpoint: see ``merge_attempts``.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.skipped = 0
+        self._path = folder.events
+        self._offset = 0
+
+    def poll(self) -> list[Event]:
+        """Return the events that came since the last call; none while there is no file.
+
+        A file that became shorter is another run in the same place: it is read from its start.
+        """
+        try:
+            with self._path.open("rb") as stream:
+                if stream.seek(0, os.SEEK_END) < self._offset:
+                    self._offset = 0
+                stream.seek(self._offset)
+                text = stream.read()
+        except OSError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        events = []
+        for line in whole.splitlines():
+            if not line.strip():
+                continue
+            try:
+                events.append(Event.from_json(line))
+            except (ValueError, TypeError):
+                self.skipped += 1
+        return events
+
+
+def merge_attempts(events: Iterable[Event]) -> list[Event]:
+    """Return one history: an attempt replaces what earlier ones did beyond the step it began at."""
+    kept: list[Event] = []
+    for event in events:
+        if event.kind == "start":
+            kept = [
+                e
+                for e in kept
+                if e.step <= event.step or e.kind not in ("step", "sample", "checkpoint")
+            ]
+        kept.append(event)
+    return kept
+
+
+def read_events(run_dir: Path) -> list[Event]:
+    """Return a run's history, each step once; empty when there is none yet."""
+    return merge_attempts(EventTail(RunFolder(run_dir)).poll())
+
+
+def next_attempt(folder: RunFolder) -> int:
+    """Return the number of the attempt that starts now."""
+    return 1 + max((e.attempt for e in EventTail(folder).poll()), default=0)
