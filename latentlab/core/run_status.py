@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from latentlab.core.modelfile import replace_file
-from latentlab.core.runs import RunFolder, holder
+from latentlab.core.runs import RunFolder, alive_since, holder
 from latentlab.core.spec import Frozen
 
 RunState = Literal[
@@ -115,6 +115,9 @@ def summary(run_dir: Path) -> RunSummary | None:
     if state in ACTIVE:
         if status.host == socket.gethostname():
             alive = holder(run_dir) is not None
+            if not alive and state == "starting":
+                # Importing its libraries takes a process seconds before it holds the folder.
+                alive = status.pid > 0 and alive_since(status.pid, status.time)
         else:
             alive = time.time() - status.time < SILENT_SECONDS
         state = status.state if alive else "interrupted"

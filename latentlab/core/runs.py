@@ -109,8 +109,22 @@ class RunFolder:
 def _alive(pid: int, created: float) -> bool:
     """Whether the very process that wrote the lock still runs (a pid may be used again)."""
     try:
-        return abs(psutil.Process(pid).create_time() - created) < 2.0
+        process = psutil.Process(pid)
+        # One that ended, and whose parent has not looked yet, does nothing any more.
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return not ended and abs(process.create_time() - created) < 2.0
     except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def alive_since(pid: int, moment: float) -> bool:
+    """Whether a process of this machine runs and did so at a moment, in seconds since 1970."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() < moment + 2.0
+    except (psutil.NoSuchProcess, ValueError):
         return False
     except psutil.AccessDenied:
         return True
