@@ -30,6 +30,7 @@ __all__ = [
     "names_of",
     "open_dataset",
     "splits_of",
+    "undecoded",
 ]
 
 GROUP = "latentlab.datasets"
@@ -106,6 +107,25 @@ def open_dataset(
         return dataset if isinstance(dataset, ArrayDataset) else in_memory(dataset, on_progress)
     key = content_key(*_identity(reader, path, attributes), split, limit, asdict(transform))
     return cached(opened, cache_dir or cache_folder() / "images", key, on_progress)
+
+
+def undecoded(
+    source: str,
+    *,
+    split: str | None = None,
+    transform: ImageTransform = DEFAULT_TRANSFORM,
+    limit: int | None = None,
+) -> ImageDataset:
+    """Open a data set whose images are decoded when they are read; nothing is cached.
+
+    Images that cannot be decoded are among them: reading one raises. ``views.close`` closes it.
+
+    Args, errors: as for ``open_dataset``.
+    """
+    if is_named(source):
+        return open_dataset(source, split=split, transform=transform, limit=limit)
+    path = _existing(source)
+    return limited(_recognise(path).open(path, split, transform), limit)
 
 
 def labels_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -92,9 +92,20 @@ def part_of(
 
 
 def open_images(
-    table: DataTable, source: str, split: str | None, limit: int | None
+    table: DataTable,
+    source: str,
+    split: str | None,
+    limit: int | None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> ImageDataset:
     """Open a source at the size of a recipe.
+
+    Args:
+        table: of the recipe.
+        source: as ``open_dataset`` takes it.
+        split: part of it.
+        limit: at most so many images.
+        on_progress: called with the images decoded and their number.
 
     Raises:
         LatentLabError: there is no such source, or it holds no images.
@@ -102,7 +113,9 @@ def open_images(
     from latentlab.data.open import ImageTransform, open_dataset
 
     transform = ImageTransform(table.size, table.channels, table.crop, table.box)
-    dataset: ImageDataset = open_dataset(source, split=split, transform=transform, limit=limit)
+    dataset: ImageDataset = open_dataset(
+        source, split=split, transform=transform, limit=limit, on_progress=on_progress
+    )
     if not len(dataset):
         raise LatentLabError(f"'{source}' holds no images: check data.source and data.split.")
     return dataset if isinstance(dataset, ArrayDataset) else Remembered(dataset)
@@ -133,8 +146,16 @@ def _check_apart(table: DataTable) -> None:
         )
 
 
-def open_training(table: DataTable) -> tuple[Part, Part]:
+Opener = Callable[[DataTable, str, str | None, int | None], ImageDataset]
+"""Opens table, source, split, limit: ``open_images``, or what looks without decoding."""
+
+
+def open_training(table: DataTable, open_images: Opener = open_images) -> tuple[Part, Part]:
     """Open training and held-out images; no image is in both.
+
+    Args:
+        table: of the recipe.
+        open_images: opens each source.
 
     Raises:
         LatentLabError: a source cannot be opened, lacks a label, the two differ in image shape, or

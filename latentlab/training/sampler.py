@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.noise import permutation, uniform
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ def normal_draws(
 
     The same device kind gives the same draws; CPU and CUDA differ from each other.
     """
+    # Here, so that looking at the order of the images needs no torch.
+    import torch
 
     def normal(stream: str, shape: tuple[int, ...]) -> Tensor:
         generator = torch.Generator(device)
