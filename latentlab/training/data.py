@@ -150,19 +150,20 @@ Opener = Callable[[DataTable, str, str | None, int | None], ImageDataset]
 """Opens table, source, split, limit: ``open_images``, or what looks without decoding."""
 
 
-def open_training(table: DataTable, open_images: Opener = open_images) -> tuple[Part, Part]:
+def open_training(table: DataTable, opener: Opener | None = None) -> tuple[Part, Part]:
     """Open training and held-out images; no image is in both.
 
     Args:
         table: of the recipe.
-        open_images: opens each source.
+        opener: opens each source; ``open_images`` when not given.
 
     Raises:
         LatentLabError: a source cannot be opened, lacks a label, the two differ in image shape, or
             one holds the other.
     """
     _check_apart(table)
-    whole = open_images(table, table.source, table.split, table.limit)
+    opened = opener or open_images
+    whole = opened(table, table.source, table.split, table.limit)
     held = table.held_out
     if held.source is None and held.split is None:
         count = min(held.count, len(whole) // 10)
@@ -174,7 +175,7 @@ def open_training(table: DataTable, open_images: Opener = open_images) -> tuple[
         order = permutation(0, "held_out", 0, len(whole))
         held_part = part_of(whole, np.sort(order[:count]), table.labels)
         return part_of(whole, np.sort(order[count:]), table.labels), held_part
-    other = open_images(table, held.source or table.source, held.split, held.count)
+    other = opened(table, held.source or table.source, held.split, held.count)
     if other.image_shape != whole.image_shape:
         raise LatentLabError(
             f"Held-out images are {other.image_shape} (channels, height, width) and training "
