@@ -75,10 +75,45 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
 }
 """Built-in rows by plugin group."""
 
-TRAINERS: dict[str, str] = {
-    "vae": "latentlab.training.families.vae:VaeTrainer",
-    "probe": "latentlab.training.families.probe:ProbeTrainer",
-}
+
+@dataclass(frozen=True)
+class Family:
+    """A family that can be trained.
+
+    Attributes:
+        id: what ``family`` in a recipe says.
+        title: the name that a person reads.
+        trainer: ``module:attribute`` of the trainer.
+        settings: ``module:attribute`` of the torch-free settings of its ``[model]`` table.
+        summary: one line.
+    """
+
+    id: str
+    title: str
+    trainer: str
+    settings: str
+    summary: str = ""
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        "vae",
+        "Variational autoencoder",
+        "latentlab.training.families.vae:VaeTrainer",
+        "latentlab.core.families.vae:VaeSettings",
+        "Encodes images to a smooth space and decodes them again: quick to train, a little soft.",
+    ),
+    Family(
+        "probe",
+        "Probe",
+        "latentlab.training.families.probe:ProbeTrainer",
+        "latentlab.core.families.probe:ProbeSettings",
+        "Reads labels from images, to measure what an edit changes; it draws no images.",
+    ),
+)
+"""Built-in families; a plugged-in backend names its own in ``trainer`` and ``settings``."""
+
+TRAINERS: dict[str, str] = {family.id: family.trainer for family in FAMILIES}
 """Trainer by family, as ``module:attribute``; a plugged-in backend names its own in ``trainer``."""
 
 BUNDLED_MODELS: tuple[str, ...] = ("portraits-vae", "portraits-vae-2d")
