@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.runs import RunFolder
@@ -75,49 +77,122 @@ def _finite(value: Any) -> Any:
     return value
 
 
+MAX_PENDING = 20_000
+
+
 class EventWriter:
     """Appends events to a run's file, each line flushed; use as a context manager.
+
+    An event that cannot be written (the disk is full, a share is away) waits in memory, in order,
+    and goes to the file, whole and once, when there is room again. Should very many wait, every
+    second step event is let go.
 
     Args:
         folder: the run.
         attempt: of this process; see ``next_attempt``.
 
     Raises:
-        LatentLabError: the file cannot be written (also from ``write``).
+        LatentLabError: the file cannot be opened.
     """
 
     def __init__(self, folder: RunFolder, attempt: int) -> None:
         self.attempt = attempt
+        self.failure: OSError | None = None
         self._path = folder.events
+        self._pending: list[Event] = []
+        self._stream: FileIO | None = None
+        self._end: int | None = None
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
+            self._open()
             # A killed process may have left half a line; what follows must not join it.
-            torn = self._path.exists() and _ends_torn(self._path)
-            self._stream: TextIO = self._path.open("a", encoding="utf-8", newline="\n")
-            if torn:
-                self._stream.write("\n")
+            if _ends_torn(self._path):
+                self._append(b"\n")
         except OSError as error:
-            raise self._unwritable(error) from error
+            self._release()
+            raise LatentLabError(
+                f"'{self._path}' cannot be written ({error.strerror}): "
+                "free some space or choose another run folder."
+            ) from error
 
-    def _unwritable(self, error: OSError) -> LatentLabError:
-        return LatentLabError(
-            f"'{self._path}' cannot be written ({error.strerror}): "
-            "free some space or choose another run folder."
-        )
+    @property
+    def waiting(self) -> int:
+        """The number of events that are not in the file yet."""
+        return len(self._pending)
 
     def write(self, kind: EventKind, step: int, **data: Any) -> Event:
-        """Append an event and return it."""
+        """Append an event, or keep it for later (see ``failure``), and return it."""
         event = Event(kind, round(time.time(), 3), self.attempt, step, data)
-        try:
-            self._stream.write(event.to_json() + "\n")
-            self._stream.flush()
-        except OSError as error:
-            raise self._unwritable(error) from error
+        self._pending.append(event)
+        self.flush()
+        if len(self._pending) > MAX_PENDING:
+            thin = [e for e in self._pending if e.kind == "step"][::2]
+            dropped = set(map(id, thin))
+            self._pending = [e for e in self._pending if id(e) not in dropped]
         return event
 
+    def flush(self) -> bool:
+        """Write the events that wait; return whether none is left."""
+        try:
+            if self._stream is None:
+                self._open()
+            while self._pending:
+                self._append(self._pending[0].to_json().encode() + b"\n")
+                del self._pending[0]
+            self.failure = None
+        except OSError as error:
+            # Opened anew next time: a share that went away leaves the old handle useless.
+            self.failure = error
+            self._release()
+        return not self._pending
+
+    def sync(self) -> None:
+        """Have the machine write through what it still holds, as far as it can."""
+        try:
+            if self.flush() and self._stream is not None:
+                os.fsync(self._stream.fileno())
+        except OSError as error:
+            self.failure = error
+
+    def _open(self) -> None:
+        stream = FileIO(self._path, "ab")
+        try:
+            end = stream.seek(0, os.SEEK_END)
+            if self._end is not None and end > self._end:
+                # Half a line that could not be taken back when the disk was full.
+                end = stream.truncate(self._end)
+        except OSError:
+            stream.close()
+            raise
+        self._stream, self._end = stream, end
+
+    def _append(self, line: bytes) -> None:
+        """Write a line whole, or leave the file as it was and raise."""
+        assert self._stream is not None
+        assert self._end is not None
+        written = 0
+        try:
+            written = self._stream.write(line)
+            if written != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            if written:
+                self._stream.truncate(self._end)
+            raise
+        self._end += written
+
+    def _release(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            try:
+                stream.close()
+            except OSError as error:
+                self.failure = error
+
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Write what still can be written and close the file."""
+        self.flush()
+        self._release()
 
     def __enter__(self) -> EventWriter:
         return self

@@ -228,7 +228,7 @@ def test_a_second_start_is_refused(tmp_path: Path) -> None:
     def start_again(event) -> None:
         if event.kind == "step" and not refused:
             assert holder(tmp_path) == os.getpid()
-            with pytest.raises(LatentLabError, match=f"in use by process {os.getpid()}:") as caught:
+            with pytest.raises(LatentLabError, match=f"in use by process {os.getpid()} on ") as caught:
                 resume(tmp_path, on_event=silent)
             refused.append(caught.value)
 
