@@ -1,4 +1,4 @@
-"""The networks of the VAE family: stride-2 convolutions, batch norm, LeakyReLU.
+"""The networks of the VAE family: stride-2 convolutions, a normalisation, LeakyReLU.
 
 Kingma and Welling 2014 (arXiv 1312.6114) for the model; the convolutional shapes are the common
 teaching ones: each level halves the image until it is 4x4, and the decoder mirrors it.
@@ -7,6 +7,7 @@ teaching ones: each level halves the image until it is 4x4, and the decoder mirr
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Literal
 
 import torch
@@ -17,6 +18,8 @@ from latentlab.core.spec import Frozen
 
 SIZES = (16, 32, 64, 128, 256)
 BOTTOM = 4
+GROUPS = 8
+"""Most groups of a group norm."""
 LOGVAR_RANGE = (-14.0, 8.0)
 """Where the encoder's log-variance is clamped, so that a hostile image cannot overflow it."""
 
@@ -32,11 +35,10 @@ class VaeConfig(Frozen):
         width: channels of the first level; each level doubles them.
         max_width: most channels of a level.
         convolutions: convolutions a level; those after the first keep the size.
+        norm: after every convolution: ``batch`` (Ioffe and Szegedy 2015) normalises over the images
+            of a process's batch; ``group`` (Wu and He 2018, up to 8 groups) over each image alone,
+            so that micro-batches and several processes change nothing; ``none``.
         likelihood: ``gaussian`` or ``l1`` (Laplace) on [-1, 1], or ``bernoulli`` on [0, 1].
-        prior: ``standard`` is N(0, 1). ``fitted`` is the Gaussian with the moments of the codes of
-            the training images, which makes the evidence lower bound largest (Hoffman and Johnson
-            2016, "ELBO surgery"); an autoencoder always has it. Latents are then given in its
-            principal axes, where it is N(0, 1) again.
         prior: ``standard`` is N(0, 1). ``fitted`` is the Gaussian with the moments of the codes of
             the training images, the one that makes the evidence lower bound largest (Hoffman and
             Johnson 2016, "ELBO surgery"); an autoencoder always has it. Latents are then given in
@@ -52,6 +54,7 @@ class VaeConfig(Frozen):
     width: int = Field(default=32, ge=4, le=512)
     max_width: int = Field(default=256, ge=4, le=1024)
     convolutions: int = Field(default=1, ge=1, le=4)
+    norm: Literal["batch", "group", "none"] = "batch"
     likelihood: Literal["gaussian", "bernoulli", "l1"] = "gaussian"
     prior: Literal["standard", "fitted"] = "standard"
     class_names: tuple[str, ...] = Field(default=(), max_length=10_000)
@@ -82,26 +85,42 @@ class VaeConfig(Frozen):
         return values + 1 if values else 0
 
 
-def _activation(channels: int) -> list[nn.Module]:
-    return [nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)]
+def _norm(kind: str, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "group":
+        return nn.GroupNorm(math.gcd(channels, GROUPS), channels)
+    return nn.Identity()
 
 
-def _down(source: int, target: int, convolutions: int) -> list[nn.Module]:
-    layers = [nn.Conv2d(source, target, 4, 2, 1, bias=False), *_activation(target)]
-    for _ in range(convolutions - 1):
-        layers += [nn.Conv2d(target, target, 3, 1, 1, bias=False), *_activation(target)]
-    return layers
+class _Layers:
+    """Builds the layers of one norm; without a norm, convolutions have a bias of their own."""
 
+    def __init__(self, norm: str) -> None:
+        self._norm, self._bias = norm, norm == "none"
 
-def _up(source: int, target: int, convolutions: int) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for _ in range(convolutions - 1):
-        layers += [nn.Conv2d(source, source, 3, 1, 1, bias=False), *_activation(source)]
-    return [
-        *layers,
-        nn.ConvTranspose2d(source, target, 4, 2, 1, bias=False),
-        *_activation(target),
-    ]
+    def activation(self, channels: int) -> list[nn.Module]:
+        return [_norm(self._norm, channels), nn.LeakyReLU(0.2, inplace=True)]
+
+    def lift(self, source: int, target: int) -> nn.Module:
+        return nn.Linear(source, target, bias=self._bias)
+
+    def _same(self, channels: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(channels, channels, 3, 1, 1, bias=self._bias)
+        return [convolution, *self.activation(channels)]
+
+    def down(self, source: int, target: int, convolutions: int) -> list[nn.Module]:
+        layers = [nn.Conv2d(source, target, 4, 2, 1, bias=self._bias), *self.activation(target)]
+        for _ in range(convolutions - 1):
+            layers += self._same(target)
+        return layers
+
+    def up(self, source: int, target: int, convolutions: int) -> list[nn.Module]:
+        layers: list[nn.Module] = []
+        for _ in range(convolutions - 1):
+            layers += self._same(source)
+        last = nn.ConvTranspose2d(source, target, 4, 2, 1, bias=self._bias)
+        return [*layers, last, *self.activation(target)]
 
 
 class VaeNetwork(nn.Module):
@@ -122,18 +141,18 @@ class VaeNetwork(nn.Module):
         extra, count = config.condition_dim, config.convolutions
         bottom = widths[-1] * BOTTOM * BOTTOM
         sources = (config.channels + extra, *widths[:-1])
-        self.encoder = nn.Sequential(
-            *[layer for s, t in zip(sources, widths) for layer in _down(s, t, count)], nn.Flatten()
-        )
+        build = _Layers(config.norm)
+        down = [layer for s, t in zip(sources, widths) for layer in build.down(s, t, count)]
+        self.encoder = nn.Sequential(*down, nn.Flatten())
         self.posterior = nn.Linear(bottom, 2 * config.latent_dim)
         self.lift = nn.Sequential(
-            nn.Linear(config.latent_dim + extra, bottom, bias=False),
+            build.lift(config.latent_dim + extra, bottom),
             nn.Unflatten(1, (widths[-1], BOTTOM, BOTTOM)),
-            *_activation(widths[-1]),
+            *build.activation(widths[-1]),
         )
         reverse = widths[::-1]
         self.decoder = nn.Sequential(
-            *[layer for s, t in itertools.pairwise(reverse) for layer in _up(s, t, count)],
+            *[layer for s, t in itertools.pairwise(reverse) for layer in build.up(s, t, count)],
             nn.ConvTranspose2d(reverse[-1], config.channels, 4, 2, 1),
         )
         self.log_scale = nn.Parameter(torch.zeros(()))
