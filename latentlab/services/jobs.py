@@ -46,6 +46,7 @@ JOBS: dict[str, str] = {
     "measure_effects": "latentlab.services.directions_effects:measure_effects",
     "orthogonalise_directions": "latentlab.services.directions_effects:orthogonalise_directions",
     "dimension_directions": "latentlab.services.directions_axes:dimension_directions",
+    "preview_data": "latentlab.services.data_preview:preview_data",
 }
 """Job function by kind, as ``module:function``."""
 
