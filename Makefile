@@ -9,8 +9,10 @@ STAMP := $(VENV)/.ready
 run: $(STAMP)
 	$(BIN)/python app.py
 
+# Several processes with one thread each; the tests of a file stay together for its fixtures.
 test: $(STAMP)
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+		--numprocesses=logical --maxprocesses=8 --dist=loadfile
 
 # Only what needs no Qt, with the packages that are already there (a GPU machine without a screen).
 test-gpu:
