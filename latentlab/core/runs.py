@@ -237,12 +237,16 @@ class RunLock:
         record["created"] = psutil.Process(pid).create_time()
         text = json.dumps(record)
         try:
-            with self._path.open("x", encoding="utf-8") as stream:
-                stream.write(text)
+            stream = self._path.open("x", encoding="utf-8")
         except FileExistsError:
-            if not self._path.is_file():
-                raise
             return False
+        try:
+            with stream:
+                stream.write(text)
+        except OSError:
+            # The disk is full; an empty lock would stand in everybody's way.
+            self._path.unlink(missing_ok=True)
+            raise
         self._mine = text
         return True
 

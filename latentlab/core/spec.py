@@ -65,12 +65,34 @@ class LatentSpace(Frozen):
 
 
 class Provenance(Frozen):
-    """Where the weights came from."""
+    """Where the weights came from.
+
+    Attributes:
+        data: what the training images say about themselves.
+        recipe: resolved.
+        steps: optimiser steps.
+        seed: of the run.
+        images_seen: training images, each as often as it was seen.
+        seconds_trained: wall time of all attempts, pauses left out.
+        processes: that trained together.
+        program_version: of LatentLab.
+        revision: git revision of the program, ``+dirty`` when files were changed; empty outside a
+            checkout.
+        torch_version: of PyTorch.
+        device: product name of the GPU, or ``cpu``.
+        created: ISO date and time.
+        note: a sentence for the card.
+    """
 
     data: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     steps: int = 0
     seed: int = 0
+    images_seen: int = 0
+    seconds_trained: float = 0.0
+    processes: int = 1
+    program_version: str = ""
+    revision: str = ""
     torch_version: str = ""
     device: str = ""
     created: str = ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,11 +20,12 @@ from torch import nn
 from latentlab.backends.checkpoint import check_state, state_arrays
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array
-from latentlab.core.modelfile import StoredModel, read_model, replace_file, write_model
+from latentlab.core.modelfile import StoredModel, opened, read_model, replace_file, write_model
 from latentlab.core.recipe import Recipe
 from latentlab.core.runs import RunFolder
 from latentlab.core.spec import ModelSpec, Provenance
 from latentlab.training.ema import half_rounded
+from latentlab.training.origin import Origin
 
 
 @runtime_checkable
@@ -39,10 +43,20 @@ def device_name(device: torch.device) -> str:
 
 
 def provenance(
-    recipe: Recipe, data: Mapping[str, Any], step: int, device: torch.device
+    recipe: Recipe,
+    data: Mapping[str, Any],
+    step: int,
+    device: torch.device,
+    origin: Origin | None = None,
 ) -> Provenance:
     """Return where a run's weights came from."""
+    known = origin or Origin()
     return Provenance(
+        images_seen=step * recipe.train.batch_size,
+        seconds_trained=round(known.seconds, 1),
+        processes=known.processes,
+        program_version=known.program_version,
+        revision=known.revision,
         data=dict(data),
         recipe=recipe.resolved(),
         steps=step,
@@ -63,12 +77,17 @@ def _exact_half(array: Array) -> Array:
 
 
 def completed(
-    model: StoredModel, recipe: Recipe, data: Mapping[str, Any], step: int, device: torch.device
+    model: StoredModel,
+    recipe: Recipe,
+    data: Mapping[str, Any],
+    step: int,
+    device: torch.device,
+    origin: Origin | None = None,
 ) -> StoredModel:
     """Return a family's model with the run's id, title, provenance and storage precision."""
     spec: ModelSpec = model.header.spec
     note = spec.provenance.note
-    origin = provenance(recipe, data, step, device).model_copy(update={"note": note})
+    origin = provenance(recipe, data, step, device, origin).model_copy(update={"note": note})
     title = recipe.output.title or spec.title
     new = {"id": recipe.output.id or spec.id, "title": title, "provenance": origin}
     header = model.header.model_copy(update={"spec": spec.model_copy(update=new)})
@@ -76,6 +95,30 @@ def completed(
     if recipe.output.half:
         weights = {name: _exact_half(array) for name, array in weights.items()}
     return StoredModel(header, weights, model.directions, model.preview)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The checkpoint with the smallest held-out loss.
+
+    Attributes:
+        step: of the checkpoint.
+        held_out_loss: there.
+    """
+
+    step: int
+    held_out_loss: float
+
+
+def best_checkpoint(folder: RunFolder) -> Best | None:
+    """Return the best checkpoint, if one was found out and its file is there."""
+    try:
+        record = json.loads(folder.best.read_text("utf-8"))
+        best = Best(int(record["step"]), float(record["held_out_loss"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    known = math.isfinite(best.held_out_loss) and folder.checkpoint(best.step).is_file()
+    return best if known else None
 
 
 def write_checkpoint(
@@ -86,8 +129,16 @@ def write_checkpoint(
     data: Mapping[str, Any],
     step: int,
     device: torch.device,
-) -> Path:
+    *,
+    held_out_loss: float | None = None,
+    origin: Origin | None = None,
+) -> bool:
     """Write the weights to keep at a step: a model file where the family can, else its tensors.
+
+    Of the older ones the last few stay (``train.keep_checkpoints``), and the best.
+
+    Returns:
+        Whether it has the smallest held-out loss so far, and is therefore kept.
 
     Raises:
         LatentLabError: it cannot be written.
@@ -95,16 +146,54 @@ def write_checkpoint(
     path = folder.checkpoint(step)
     if isinstance(trainer, Snapshots):
         rounded = half_rounded(network) if recipe.output.half else network
-        model = completed(trainer.snapshot(rounded), recipe, data, step, device)
-        write_model(path, model)
+        model = trainer.snapshot(rounded)
+        write_model(path, completed(model, recipe, data, step, device, origin))
     else:
         arrays = state_arrays(network, half=False)
         tensors = {f"net.{name}": array for name, array in arrays.items()}
         replace_file(path, lambda target: save_file(tensors, target))
-    keep = recipe.train.keep_checkpoints
-    for old in folder.checkpoint_files()[:-keep] if keep else ():
-        old.unlink(missing_ok=True)
-    return path
+    best = recipe.train.keep_best and _note_best(folder, step, held_out_loss)
+    _let_go(folder, recipe.train.keep_checkpoints)
+    return best
+
+
+def _note_best(folder: RunFolder, step: int, held_out_loss: float | None) -> bool:
+    if held_out_loss is None or not math.isfinite(held_out_loss):
+        return False
+    before = best_checkpoint(folder)
+    # The same step again, after a resume: it is as good as it was.
+    if before is not None and before.step != step and before.held_out_loss <= held_out_loss:
+        return False
+    text = json.dumps({"step": step, "held_out_loss": held_out_loss})
+    replace_file(folder.best, lambda target: target.write_text(text, "utf-8"))
+    return True
+
+
+def _let_go(folder: RunFolder, keep: int) -> None:
+    """Delete older checkpoints; the newest and the best stay."""
+    if not keep:
+        return
+    best = best_checkpoint(folder)
+    for old in folder.checkpoint_files()[:-keep]:
+        if best is not None and old == folder.checkpoint(best.step):
+            continue
+        try:
+            old.unlink(missing_ok=True)
+        except OSError:
+            # Somebody reads it (Windows); it goes with the next checkpoint.
+            continue
+
+
+def load_checkpoint(network: nn.Module, path: Path) -> None:
+    """Put the weights of a checkpoint back into a network of its run.
+
+    Raises:
+        LatentLabError: the file is damaged or of another network.
+    """
+    with opened(path) as stored:
+        names = [name for name in stored.keys() if name.startswith("net.")]  # noqa: SIM118
+        weights = {name[4:]: np.asarray(stored.get_tensor(name)) for name in names}
+    network.load_state_dict(check_state(network, weights, path.name))
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -8,8 +8,13 @@ from typing import Any
 
 import psutil
 import torch
+from safetensors import SafetensorError
 
+from latentlab.core.errors import LatentLabError
 from latentlab.core.run_events import Event, EventKind, EventWriter
+from latentlab.core.runs import Holder
+from latentlab.training.origin import Origin
+from latentlab.training.status import StatusKeeper
 
 OnEvent = Callable[[Event], None]
 
@@ -20,16 +25,66 @@ class Reporter:
     Args:
         writer: ``None`` for a process that stays silent.
         on_event: called with every event.
+        status: takes note of every event.
+        origin: of the models that the run leaves.
+        lost: returns the process that took the run folder away, if one did.
     """
 
-    def __init__(self, writer: EventWriter | None, on_event: OnEvent) -> None:
-        self._writer, self._on_event = writer, on_event
+    def __init__(
+        self,
+        writer: EventWriter | None,
+        on_event: OnEvent,
+        status: StatusKeeper | None = None,
+        origin: Origin | None = None,
+        lost: Callable[[], Holder | None] = lambda: None,
+    ) -> None:
+        self._writer, self._on_event, self._status = writer, on_event, status
+        self.origin = origin or Origin()
+        self._lost = lost
         self._last_progress = 0.0
 
     def emit(self, kind: EventKind, step: int, **data: Any) -> None:
-        """Write an event; ``LatentLabError`` when it cannot be written."""
+        """Tell an event; one that finds no room on the disk waits in memory.
+
+        Raises:
+            LatentLabError: another process took the run folder.
+        """
+        self.origin.take(kind)
+        if self._writer is None:
+            return
+        self.check()
+        failed = self._writer.failure
+        self._tell(self._writer.write(kind, step, **data))
+        failure = self._writer.failure
+        if failure is not None and failed is None:
+            message = (
+                f"Events cannot be written ({failure.strerror or failure}): they are kept in "
+                "memory until there is room; free some space."
+            )
+            self._tell(self._writer.write("warning", step, message=message))
+        elif failed is not None and failure is None:
+            message = "There is room again: the events that waited are written."
+            self._tell(self._writer.write("warning", step, message=message))
+
+    def _tell(self, event: Event) -> None:
+        if self._status is not None:
+            self._status.take(event)
+        self._on_event(event)
+
+    def check(self) -> None:
+        """Raise ``LatentLabError`` when another process took the run folder."""
+        taken = self._lost()
+        if taken is not None:
+            self._writer = None
+            raise LatentLabError(
+                f"The run folder was taken over by {taken}: this process stops and leaves the "
+                "run to that one."
+            )
+
+    def sync(self) -> None:
+        """Have the events so far written through to the disk."""
         if self._writer is not None:
-            self._on_event(self._writer.write(kind, step, **data))
+            self._writer.sync()
 
     def progress(self, step: int, done: int, total: int, message: str) -> None:
         """Tell how far the work after the last step is, at most once a second."""
@@ -37,6 +92,47 @@ class Reporter:
         if done >= total or now - self._last_progress >= 1.0:
             self._last_progress = now
             self.emit("progress", step, done=done, total=total, message=message)
+
+
+RETRY_SECONDS = 60.0
+"""A regular checkpoint that found no room is tried again after so long."""
+_WAITS = (1.0, 4.0, 10.0)
+
+
+def patiently(
+    write: Callable[[], None], reporter: Reporter, step: int, what: str, *, must: bool
+) -> bool:
+    """Write a file of a run, and live with a disk that is full or a share that is away.
+
+    Args:
+        write: raises ``LatentLabError`` from an ``OSError`` when it finds no room.
+        reporter: takes a warning for each time that it does not.
+        step: of the run.
+        what: is written, for the warning.
+        must: try a few times over some seconds, then give up; otherwise go on without.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        LatentLabError: it must be written and cannot be, or something else is wrong.
+    """
+    waits = iter(_WAITS if must else ())
+    while True:
+        try:
+            write()
+            return True
+        except LatentLabError as error:
+            if not isinstance(error.__cause__, OSError | SafetensorError):
+                raise
+            pause = next(waits, None)
+            if must and pause is None:
+                raise
+            again = f"it is tried again in {pause:.0f} s" if pause else "training goes on"
+            reporter.emit("warning", step, message=f"{what}: {error.message} Until then {again}.")
+            if pause is None:
+                return False
+            time.sleep(pause)
 
 
 class Speed:

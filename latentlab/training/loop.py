@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from latentlab.core.runs import RunFolder
 from latentlab.training.checkpoints import write_checkpoint, write_sheet
 from latentlab.training.data import Part, RawBatch, ReadAhead
 from latentlab.training.ema import WeightAverage
-from latentlab.training.events import Reporter, Speed, memory_mb
+from latentlab.training.events import RETRY_SECONDS, Reporter, Speed, memory_mb, patiently
 from latentlab.training.family import Batch, FamilyTrainer
 from latentlab.training.sampler import Sampler, Share, derived_seed, normal_draws
 from latentlab.training.schedule import learning_rate
@@ -154,7 +155,7 @@ class Engine:
                 self._sample_if_due(until)
                 due, reason = self._due(interrupts)
                 if due != GO_ON and self.step < until:
-                    self.checkpoint()
+                    self.checkpoint(must=due == STOP)
                 if due == STOP and self.step < until:
                     return reason
         return None
@@ -250,9 +251,11 @@ class Engine:
         images = self.trainer.samples(network, self.held_out, self.recipe.train.sample_count)
         network.train(was_training)
         path = self.folder.sample(self.step)
-        write_sheet(path, images)
-        relative = path.relative_to(self.folder.path).as_posix()
-        self._reporter.emit("sample", self.step, path=relative)
+        what = f"The sample sheet of step {self.step}"
+        write = partial(write_sheet, path, images)
+        if patiently(write, self._reporter, self.step, what, must=False):
+            relative = path.relative_to(self.folder.path).as_posix()
+            self._reporter.emit("sample", self.step, path=relative)
 
     def _due(self, interrupts: Interrupts) -> tuple[int, str]:
         minutes = self.recipe.train.checkpoint_every_minutes
@@ -270,29 +273,46 @@ class Engine:
             decision = int(broadcast(torch.tensor([decision], device=self.device)).item())
         return decision, reason
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, must: bool = True) -> None:
         """Write checkpoint and state; the ones before stay whole until these are.
+
+        Args:
+            must: otherwise a full disk is lived with, and it is tried again in a minute.
 
         Raises:
             LatentLabError: weights are not finite, or the files cannot be written.
         """
         before = time.perf_counter()
+        saved = True
         if self._accelerator.is_main_process:
-            save_state(self.folder, self.step, self.network, self._optimizer, self.average)
-            if self.step:
-                path = write_checkpoint(
-                    self.folder,
-                    self.trainer,
-                    self.kept,
-                    self.recipe,
-                    self.training.describe(),
-                    self.step,
-                    self.device,
-                )
-                relative = path.relative_to(self.folder.path).as_posix()
-                self._reporter.emit("checkpoint", self.step, path=relative)
+            what = f"The checkpoint of step {self.step}"
+            saved = patiently(self._save, self._reporter, self.step, what, must=must)
         self._last_checkpoint = time.monotonic()
+        if not saved:
+            minutes = self.recipe.train.checkpoint_every_minutes
+            self._last_checkpoint += RETRY_SECONDS - 60.0 * minutes
         self._speed.pause(time.perf_counter() - before)
+
+    def _save(self, held_out_loss: float | None = None) -> None:
+        self._reporter.sync()
+        save_state(self.folder, self.step, self.network, self._optimizer, self.average)
+        if not self.step:
+            return
+        best = write_checkpoint(
+            self.folder,
+            self.trainer,
+            self.kept,
+            self.recipe,
+            self.training.describe(),
+            self.step,
+            self.device,
+            held_out_loss=held_out_loss,
+            origin=self._reporter.origin,
+        )
+        path = self.folder.checkpoint(self.step).relative_to(self.folder.path).as_posix()
+        self._reporter.emit(
+            "checkpoint", self.step, path=path, held_out_loss=held_out_loss, best=best
+        )
 
 
 def out_of_memory(error: BaseException) -> LatentLabError | None:
