@@ -45,7 +45,9 @@ JOBS: dict[str, str] = {
     "map_images": "latentlab.services.maps:map_images",
     "measure_effects": "latentlab.services.directions_effects:measure_effects",
     "orthogonalise_directions": "latentlab.services.directions_effects:orthogonalise_directions",
+    "look_at_run": "latentlab.services.run_models:look_at_run",
     "dimension_directions": "latentlab.services.directions_axes:dimension_directions",
+    "sample_film": "latentlab.services.film:sample_film_job",
     "preview_data": "latentlab.services.data_preview:preview_data",
 }
 """Job function by kind, as ``module:function``."""
@@ -83,7 +85,8 @@ def build_context(settings: WorkerSettings) -> JobContext:
     set_threads(settings.threads)
     choose_device(settings.device)
     folders = None if settings.folders is None else [Path(name) for name in settings.folders]
-    library = ModelLibrary(folders, device=settings.device)
+    roots = [Path(name) for name in settings.run_roots]
+    library = ModelLibrary(folders, device=settings.device, run_roots=roots)
     return JobContext(library, Renderer(library))
 
 
