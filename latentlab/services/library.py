@@ -6,27 +6,30 @@ Importing this module imports no torch, so that the window and ``latentlab model
 from __future__ import annotations
 
 import filecmp
-import hashlib
-import math
-import re
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentlab.catalog import BUNDLED_MODELS
+from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
-from latentlab.core.latents import Array, content_hash
-from latentlab.core.modelfile import (
-    ModelHeader,
-    opened,
-    read_directions,
-    read_header,
-    read_model,
-    read_preview,
+from latentlab.core.latents import Array
+from latentlab.core.modelfile import read_directions, read_header, read_model, read_preview
+from latentlab.core.paths import asset_path, models_folder, runs_folder
+from latentlab.core.runs import RunFolder
+from latentlab.services.library_entries import (
+    Entry,
+    Place,
+    RunModel,
+    content_of,
+    distinct,
+    read_entry,
+    run_names,
 )
-from latentlab.core.paths import asset_path, models_folder
+from latentlab.services.library_runs import RunFiles, find_run, saved_run_roots
+
+__all__ = ["Entry", "ModelLibrary", "RunModel"]
 
 if TYPE_CHECKING:
     import torch
@@ -34,62 +37,6 @@ if TYPE_CHECKING:
 SUFFIX = ".safetensors"
 DEFAULT_LIMIT = 4 * 2**30
 MAX_FILES = 2000
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model file.
-
-    Attributes:
-        id: name in the library, unique.
-        path: the file.
-        header: what the file says about itself; ``None`` with ``error``.
-        error: why the file cannot be used, in one sentence.
-        bundled: it came with the program.
-        parameters: numbers in the network.
-        portable: ``id`` names it in every program on this machine; otherwise commands use the path.
-        content: hash of the weights and of the directions beside them.
-    """
-
-    id: str
-    path: Path
-    header: ModelHeader | None = None
-    error: str | None = None
-    bundled: bool = False
-    parameters: int = 0
-    portable: bool = True
-    content: str = ""
-
-    @property
-    def title(self) -> str:
-        """The name that a card shows."""
-        return (self.header.spec.title if self.header else "") or self.id
-
-    def row(self) -> dict[str, Any]:
-        """Return the row of ``latentlab models --json``."""
-        if self.header is None:
-            return {"id": self.id, "path": str(self.path), "error": self.error}
-        spec = self.header.spec
-        return {
-            "id": self.id,
-            "title": self.title,
-            "family": spec.family,
-            "image_shape": list(spec.image_shape),
-            "spaces": [space.model_dump(mode="json") for space in spec.spaces],
-            "capabilities": list(spec.capabilities),
-            "conditions": list(spec.conditions),
-            "class_names": list(spec.class_names),
-            "attribute_names": list(spec.attribute_names),
-            "directions": [direction.name for direction in self.header.directions],
-            "quality": dict(spec.quality),
-            "parameters": self.parameters,
-            "fingerprint": spec.fingerprint,
-            "bundled": self.bundled,
-            "path": str(self.path),
-        }
-
 
 _Stamp = tuple[int, int]
 
@@ -102,83 +49,18 @@ def _stamp(path: Path) -> _Stamp:
     return (found.st_mtime_ns, found.st_size)
 
 
-def _count_parameters(path: Path) -> int:
-    """Count the numbers of the network from the file's header, without reading them."""
-    with opened(path) as stored:
-        names = [name for name in stored.keys() if name.startswith("net.")]  # noqa: SIM118
-        return sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
-
-
-def _clean(name: str) -> str:
-    """Return an id that is safe in a terminal and on a command line."""
-    return name if _ID.fullmatch(name) else (_UNSAFE.sub("-", name).strip("-._")[:100] or "model")
-
-
-def _read_entry(path: Path, bundled: bool, portable: bool) -> Entry:
-    try:
-        header = read_header(path)
-        count = _count_parameters(path)
-        content = _content(path, header)
-    except LatentLabError as error:
-        return Entry(_clean(path.stem), path, None, error.message, bundled, 0, portable)
-    return Entry(_clean(header.spec.id), path, header, None, bundled, count, portable, content)
-
-
-def _content(path: Path, header: ModelHeader) -> str:
-    """Return a hash of what a model is and of what its sliders do."""
-    digest = hashlib.sha256(header.spec.fingerprint.encode())
-    for name, direction in sorted(read_directions(path).items()):
-        digest.update(f"|{name}|{direction.space}|{direction.scale!r}".encode())
-        for part, array in sorted(direction.vector.items()):
-            digest.update(f"|{part}|{content_hash(array)}".encode())
-    return digest.hexdigest()
-
-
-def _place(path: Path) -> str:
-    return hashlib.sha256(str(path).encode()).hexdigest()[:8]
-
-
-def _distinct(entries: Iterable[Entry]) -> list[Entry]:
-    """Give every entry an id of its own.
-
-    The first usable file keeps an id; a later one with other weights gets ``id@<fingerprint>``, one
-    with the same weights and other directions ``id@<place>``, which stays when a direction is put
-    into it; a copy is left out. Unusable files take what is left.
-    """
-    entries = list(entries)
-    taken: dict[str, Entry | None] = {}
-    copies: set[tuple[str, str]] = set()
-    named: dict[Path, Entry] = {}
-    for entry in entries:
-        if entry.header is None or (entry.id, entry.content) in copies:
-            continue
-        copies.add((entry.id, entry.content))
-        mark = entry.header.spec.fingerprint
-        names = [entry.id, f"{entry.id}@{mark[:8]}", f"{entry.id}@{_place(entry.path)}"]
-        first = taken.get(entry.id)
-        if first is not None and first.header and first.header.spec.fingerprint == mark:
-            del names[1]
-        name = next((name for name in names if name not in taken), None)
-        if name is not None:
-            taken[name] = entry
-            named[entry.path] = replace(entry, id=name)
-    for entry in entries:
-        if entry.header is None:
-            name = f"{entry.id}@{_place(entry.path)}" if entry.id in taken else entry.id
-            taken[name] = None
-            named[entry.path] = replace(entry, id=name)
-    return [named[entry.path] for entry in entries if entry.path in named]
-
-
 class ModelLibrary:
     """Model files in folders, and the ones of them that are loaded.
 
-    The order is: bundled models, then the folders one after another, each by file name, then single
-    files in the order in which they were added.
+    The order is: bundled models, then the folders one after another, each by file name, then runs
+    that are explored and those that are finished, then single files in the order in which they were
+    added.
 
     Args:
         folders: searched for ``*.safetensors``, not deeper; the person's model folder when not
             given. A folder that is missing is skipped.
+        run_roots: folders of training runs, whose finished models are listed; what the person chose
+            when neither these nor ``folders`` are given.
         device: what to load on: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         limit_bytes: of loaded weights; the least recently used model goes first.
     """
@@ -189,7 +71,11 @@ class ModelLibrary:
         *,
         device: str = "auto",
         limit_bytes: int = DEFAULT_LIMIT,
+        run_roots: Iterable[Path] | None = None,
     ) -> None:
+        roots = run_roots or (saved_run_roots() if folders is None and run_roots is None else ())
+        self.runs = RunFiles([Path(root) for root in roots])
+        self._given: dict[str, tuple[RunModel, Any]] = {}
         self.folders = [models_folder()] if folders is None else [Path(f) for f in folders]
         self.device_preference = device
         self._files: list[Path] = []
@@ -199,34 +85,75 @@ class ModelLibrary:
         self._known: dict[str, Path] = {}
         self._limit = limit_bytes
 
-    def _paths(self) -> list[tuple[Path, bool, bool]]:
-        """Return (path, bundled, portable) in the order of the library, each file once."""
-        bundled = [(asset_path("models", f"{name}{SUFFIX}"), True, True) for name in BUNDLED_MODELS]
-        found = [row for row in bundled if row[0].exists()]
+    def _places(self) -> list[Place]:
+        """Return the files in the order of the library, each once."""
+        bundled = [asset_path("models", f"{name}{SUFFIX}") for name in BUNDLED_MODELS]
+        found = [Place(path, True, True) for path in bundled if path.exists()]
         for folder in self.folders:
             try:
                 files = sorted(folder.glob(f"*{SUFFIX}"))[:MAX_FILES]
             except OSError:
                 continue
-            found += [(path, False, folder == models_folder()) for path in files]
-        found += [(path, False, False) for path in self._files if path.exists()]
-        seen: dict[Path, tuple[Path, bool, bool]] = {}
-        for row in found:
-            seen.setdefault(row[0].resolve(), row)
+            found += [Place(path, False, folder == models_folder()) for path in files]
+        own, explored = runs_folder(), {model.entry.run for model, _ in self._given.values()}
+        models = (path for path in self.runs.models() if path.parent not in explored)
+        found += [Place(p, False, p.parent.parent == own, p.parent) for p in models]
+        found += [Place(path) for path in self._files if path.exists()]
+        seen: dict[Path, Place] = {}
+        for place in found:
+            seen.setdefault(place.path.resolve(), place)
         return list(seen.values())
 
-    def _entry(self, path: Path, bundled: bool, portable: bool) -> Entry:
-        stamp = _stamp(path)
-        known = self._headers.get(path)
+    def _entry(self, place: Place) -> Entry:
+        stamp = _stamp(place.path)
+        known = self._headers.get(place.path)
         if known is None or known[0] != stamp:
-            known = (stamp, _read_entry(path, bundled, portable))
-            self._headers[path] = known
+            known = (stamp, read_entry(place))
+            self._headers[place.path] = known
         return known[1]
 
     def entries(self) -> list[Entry]:
         """Return every model file, unusable ones with their error; only headers are read."""
         self._known.clear()
-        return _distinct(self._entry(*row) for row in self._paths())
+        given = [model.entry for model, _ in self._given.values()]
+        found = distinct((self._entry(place) for place in self._places()), given)
+        files = sum(entry.path in self._files for entry in found)
+        return [*found[: len(found) - files], *given, *found[len(found) - files :]]
+
+    # Models of runs, which are followed or have an id of their own.
+
+    def run_id(self, run: Path) -> str:
+        """Return the id that the model of a run has here, or would have."""
+        entries = self.entries()
+        known = next((entry.id for entry in entries if entry.run == run), None)
+        taken = {entry.id for entry in entries}
+        return known or next(name for name in run_names(run) if name not in taken)
+
+    def give(self, model: RunModel, backend: Any = None) -> None:
+        """Put a model of a run under its id, in place of the one that was there.
+
+        Args:
+            model: its file may be gone later.
+            backend: the loaded model; without one it is read from the file.
+        """
+        self._given[model.entry.id] = (model, backend)
+
+    def given(self, model: str | Path) -> RunModel | None:
+        """Return the model of a run that was given, by its id or its file."""
+        found = self._given_row(model)
+        return None if found is None else found[0]
+
+    def _given_row(self, model: str | Path) -> tuple[RunModel, Any] | None:
+        row = self._given.get(str(model))
+        if row is not None:
+            return row
+        rows = self._given.values()
+        return next((row for row in rows if str(row[0].entry.path) == str(model)), None)
+
+    def directions(self, entry: Entry) -> Mapping[str, Direction]:
+        """Return the directions that come with a model; ``LatentLabError`` if they are damaged."""
+        given = self.given(entry.id)
+        return read_directions(entry.path) if given is None else given.directions
 
     def add(self, path: Path) -> Entry:
         """Put a single file into the library and return its entry.
@@ -236,8 +163,8 @@ class ModelLibrary:
         """
         path = Path(path).absolute()
         header = read_header(path)
-        content = _content(path, header)
-        if path.resolve() not in {row[0].resolve() for row in self._paths()}:
+        content = content_of(header, read_directions(path))
+        if path.resolve() not in {place.path.resolve() for place in self._places()}:
             self._files.append(path)
         entries = self.entries()
         for entry in entries:
@@ -256,12 +183,12 @@ class ModelLibrary:
         Raises:
             LatentLabError: neither; the sentence lists the known ids. Or the model is unusable.
         """
-        entries = self.entries()
-        name = str(model)
-        found = next((e for e in entries if e.id == name), None)
+        entries, name, given = self.entries(), str(model), self.given(model)
+        found = given.entry if given else next((e for e in entries if e.id == name), None)
         if found is None and (name.endswith(SUFFIX) or Path(name).is_file()):
             found = self.add(Path(name))
         if found is None:
+            self._say_unfinished(name)
             known = ", ".join(e.id for e in entries if e.error is None) or "none"
             raise LatentLabError(
                 f"There is no model '{name[:200]}'; known: {known}. "
@@ -271,9 +198,18 @@ class ModelLibrary:
             raise LatentLabError(found.error)
         return found
 
+    def _say_unfinished(self, name: str) -> None:
+        run = find_run(name, self.runs.roots)
+        if run is not None:
+            raise LatentLabError(
+                f"'{name[:200]}' is a training run that has not left a model yet: explore it while "
+                f"it trains, or name one of the files in '{RunFolder(run).checkpoints}'."
+            )
+
     def preview(self, model: str | Path) -> Array | None:
         """Return the card's picture, uint8 ``(H, W, C)``, if the model has one."""
-        return read_preview(self.resolve(model).path)
+        given = self.given(model)
+        return read_preview(self.resolve(model).path) if given is None else given.preview
 
     def device(self) -> torch.device:
         """Return the device that models are loaded on."""
@@ -288,6 +224,9 @@ class ModelLibrary:
         choose_device(preference)
         self.device_preference = preference
         self._loaded.clear()
+        for _, backend in self._given.values():
+            if backend is not None:
+                backend.to(self.device())
 
     def backend(self, model: str | Path) -> Any:
         """Return the loaded model (a ``Backend``), reading it when it is not loaded yet.
@@ -297,6 +236,9 @@ class ModelLibrary:
         Raises:
             LatentLabError: unknown, unusable, or too large for the memory of the device.
         """
+        row = self._given_row(model)
+        if row is not None and row[1] is not None:
+            return row[1]
         found = self._known.get(str(model))
         if found is not None and found in self._loaded and self._loaded[found][0] == _stamp(found):
             self._loaded.move_to_end(found)

@@ -30,6 +30,7 @@ class WorkerSettings:
 
     Attributes:
         folders: searched for models; the person's model folder when ``None``.
+        run_roots: folders of training runs, whose finished models are known.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of the networks; ``None`` leaves torch's own choice.
         niceness: how far the worker steps back behind the window, 0 to 19.
@@ -43,12 +44,15 @@ class WorkerSettings:
     niceness: int = 5
     engine: str = "latentlab.services.jobs:build_context"
     jobs: Mapping[str, str] = field(default_factory=dict)
+    run_roots: tuple[str, ...] = ()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> WorkerSettings:
         """Return what a person's settings mean for the worker."""
         folders = tuple(str(folder) for folder in settings.model_folders())
-        return cls(folders=folders, device=settings.device, threads=settings.threads)
+        roots = tuple(str(root) for root in settings.run_roots())
+        device, threads = settings.device, settings.threads
+        return cls(folders=folders, device=device, threads=threads, run_roots=roots)
 
 
 @dataclass(frozen=True)

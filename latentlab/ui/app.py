@@ -41,7 +41,8 @@ def build_window(
     application = QApplication.instance()
     theme = ThemeKeeper(application, settings.theme)
     bridge = Bridge(client, relay)
-    controller = Controller(bridge, settings, ModelLibrary(settings.model_folders()))
+    library = ModelLibrary(settings.model_folders(), run_roots=settings.run_roots())
+    controller = Controller(bridge, settings, library)
     window = MainWindow(controller, bridge, theme, **options)
     # They live as long as the window that shows them.
     for part in (theme, bridge, controller):
