@@ -67,6 +67,14 @@ class VaeSettings(FamilySettings):
         ge=1,
         le=4,
     )
+    norm: Literal["batch", "group", "none"] = setting(
+        "batch",
+        "Normalisation",
+        "batch normalises over the images of a process's batch and trains fastest; group over each "
+        "image alone, so that micro-batches and several processes change nothing; none leaves it "
+        "out.",
+        advanced=True,
+    )
     likelihood: Literal["gaussian", "bernoulli", "l1"] = setting(
         "gaussian",
         "Likelihood",
