@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.run_events import Event, EventKind, EventWriter
+from latentlab.core.run_text import describe
 from latentlab.core.runs import Holder
 from latentlab.training.origin import Origin
 from latentlab.training.status import StatusKeeper
@@ -183,39 +184,6 @@ def memory_mb(device: torch.device) -> dict[str, float]:
     if device.type == "cuda":
         figures["device_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     return figures
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people: ``42 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def describe(event: Event) -> str:
-    """Return an event as one line."""
-    data = event.data
-    if event.kind == "step":
-        parts = "  ".join(f"{n} {v:.5g}" for n, v in data["losses"].items() if v is not None)
-        loss = "not finite" if data["loss"] is None else f"{data['loss']:.5g}"
-        return (
-            f"step {event.step}/{data['total_steps']}  loss {loss}  {parts}  "
-            f"{data['images_per_second']:.0f} img/s  {duration(data['seconds_left'])} left"
-        )
-    if event.kind == "progress":
-        return f"{data['message']} ({data['done']}/{data['total']})"
-    if event.kind == "start":
-        return (
-            f"{data['family']} on {data['device']}, {data['num_images']} images of {data['data']}, "
-            f"steps {event.step} to {data['total_steps']}"
-        )
-    if event.kind == "finish":
-        figures = "  ".join(f"{n} {v:.5g}" for n, v in data["quality"].items() if v is not None)
-        return f"finished at step {event.step}: {data['path']}  {figures}".rstrip()
-    return f"{event.kind} at step {event.step}: {data.get('message') or data.get('path', '')}"
 
 
 class Console:

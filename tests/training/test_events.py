@@ -14,8 +14,9 @@ from latentlab.core.run_events import (
     next_attempt,
     read_events,
 )
+from latentlab.core.run_text import describe, duration
 from latentlab.core.runs import RunFolder
-from latentlab.training.events import Console, describe, duration
+from latentlab.training.events import Console
 
 
 def test_tail_takes_whole_lines_only(tmp_path: Path) -> None:
