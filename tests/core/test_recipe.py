@@ -15,7 +15,7 @@ GOOD = """\
 [model]
 family = "vae"
 latent_dim = 16
-widths = [32, 64]
+width = 8
 
 [data]
 source = "portraits:count=100,seed=1"
@@ -50,7 +50,21 @@ def changed(old: str, new: str) -> str:
 def test_reads_a_recipe() -> None:
     recipe = parse_recipe(GOOD)
     assert recipe.model.family == "vae"
-    assert recipe.model.settings == {"latent_dim": 16, "widths": [32, 64]}
+    assert recipe.model.settings == {
+        "variant": "vae",
+        "latent_dim": 16,
+        "width": 8,
+        "max_width": 256,
+        "convolutions": 1,
+        "norm": "batch",
+        "likelihood": "gaussian",
+        "prior": "standard",
+        "condition": "none",
+        "beta": 1.0,
+        "kl_warmup_steps": 0,
+        "free_bits": 0.0,
+        "condition_dropout": 0.1,
+    }
     assert recipe.data.labels == ("smiling",)
     assert recipe.data.held_out.count == 10
     assert recipe.train.betas == (0.5, 0.99)
@@ -85,23 +99,31 @@ def test_toml_of_awkward_values() -> None:
     ("old", "new", "words"),
     [
         ("batch_size = 32", "batch_size = 0", ["line 17", "train.batch_size", "0", "1"]),
-        ("batch_size = 32", 'batch_size = "32"', ["line 17", "train.batch_size", "integer"]),
+        (
+            "batch_size = 32",
+            'batch_size = "32"',
+            ["line 17", "train.batch_size", "a whole number from 1"],
+        ),
         ("batch_size = 32", "batchsize = 32", ["line 17", "train.batchsize", "'batch_size'"]),
         ("batch_size = 32", "steps2 = 3\noptimizer = 'sgd'", ["line 17", "steps2"]),
         ("batch_size = 32", "optimizer = 'sgd'", ["line 17", "'adam' or 'adamw'", "sgd"]),
-        ("batch_size = 32", "ema_decay = 1.0", ["line 17", "ema_decay", "less than 1"]),
-        ("learning_rate = 1e-4", "learning_rate = nan", ["line 19", "learning_rate", "finite"]),
-        ("learning_rate = 1e-4", "channels_last = 1", ["line 19", "channels_last", "boolean"]),
-        ("betas = [0.5, 0.99]", "betas = [0.5, 1.5]", ["line 15", "betas"]),
-        ("betas = [0.5, 0.99]", "betas = [0.5]", ["line 18", "betas"]),
+        ("batch_size = 32", "ema_decay = 1.0", ["line 17", "ema_decay", "below 1"]),
+        ("learning_rate = 1e-4", "learning_rate = nan", ["line 19", "learning_rate", "above 0"]),
+        (
+            "learning_rate = 1e-4",
+            "channels_last = 1",
+            ["line 19", "channels_last", "true or false"],
+        ),
+        ("betas = [0.5, 0.99]", "betas = [0.5, 1.5]", ["line 18", "element 2", "train.betas"]),
+        ("betas = [0.5, 0.99]", "betas = [0.5]", ["line 18", "betas", "2 numbers"]),
         ("count = 10", "count = 0", ["line 13", "data.held_out.count"]),
         ("count = 10", "cuont = 10", ["line 13", "data.held_out.cuont", "'count'"]),
-        ("size = 64", "size = 64.0", ["line 9", "data.size", "integer"]),
+        ("size = 64", "size = 64.0", ["line 9", "data.size", "whole number"]),
         ("size = 64", "channels = 4", ["line 9", "data.channels", "1 or 3"]),
         ("steps = 100", "epochs = 2\nsteps = 3", ["line 15", "exactly one", "steps and epochs"]),
         ("steps = 100", "", ["line 15", "exactly one"]),
         ('family = "vae"', "", ["line 2", "model.family", "missing"]),
-        ('family = "vae"', "family = 3", ["line 3", "model.family", "string"]),
+        ('family = "vae"', "family = 3", ["line 3", "model.family", "text"]),
         ("[output]", "[outptu]", ["line 21", "outptu", "'output'"]),
         ("size = 64", "size = ", ["line 9"]),
     ],
@@ -115,7 +137,10 @@ def test_errors_name_line_and_key(old: str, new: str, words: list[str]) -> None:
 
 
 def test_missing_tables() -> None:
-    assert "'data' is missing" in refused(GOOD.replace("[data]", "[dataa]").replace("data.h", "h"))
+    message = refused(GOOD.replace("[data]", "[dataa]").replace("data.h", "h"))
+    assert message.startswith("faces.toml, line 7: 'dataa' is not known; did you mean 'data'?")
+    assert message.endswith("(and 2 more mistakes).")
+    assert "'train' is missing" in refused(GOOD.partition("[train]")[0])
     assert refused("").startswith("faces.toml: 'model' is missing")
 
 

@@ -22,6 +22,7 @@ def setting(
     group: str = "",
     advanced: bool = False,
     choices: tuple[str, ...] = (),
+    form: str = "",
     **limits: Any,
 ) -> Any:
     """Return a pydantic field that forms, messages and the command line can explain.
@@ -34,12 +35,13 @@ def setting(
         group: heading under which a form puts this setting and those after it.
         advanced: a beginner need not see it.
         choices: words to suggest for a text that may also be something else.
+        form: what a value must look like, in words, where limits do not say it.
         **limits: ``ge``, ``gt``, ``le``, ``lt``, ``pattern`` and whatever else pydantic takes.
     """
-    extra = {"unit": unit, "group": group, "advanced": advanced, "choices": list(choices)}
-    return Field(
-        default, title=title, description=explanation, json_schema_extra=extra, **limits
-    )
+    extra: dict[str, Any] = {"unit": unit, "group": group, "advanced": advanced, "form": form}
+    if choices:
+        extra["choices"] = list(choices)
+    return Field(default, title=title, description=explanation, json_schema_extra=extra, **limits)
 
 
 class ModelTable(Table):
@@ -51,9 +53,7 @@ class ModelTable(Table):
 
     model_config = ConfigDict(extra="allow")
 
-    family: str = setting(
-        ..., "Family", "The kind of model, for example vae.", min_length=1
-    )
+    family: str = setting(..., "Family", "The kind of model, for example vae.", min_length=1)
 
     @property
     def settings(self) -> dict[str, Any]:
