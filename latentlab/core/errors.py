@@ -18,7 +18,3 @@ class LatentLabError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
-
-
-class ToldElsewhereError(LatentLabError):
-    """An error that another process of the same run tells: this one ends without a word."""
