@@ -18,3 +18,7 @@ class LatentLabError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+class RefusedError(LatentLabError):
+    """An error that another process of the same run tells: this one ends without a word."""
