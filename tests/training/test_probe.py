@@ -16,6 +16,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from latentlab.backends.nn.probe import ProbeConfig, ProbeLabel, ProbeNetwork, fit_images
 from latentlab.backends.probe import load_probe
 from latentlab.core.errors import LatentLabError
+from latentlab.core.families.probe import ProbeSettings
 from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
 from latentlab.core.paths import asset_path
 from latentlab.data.base import ArrayDataset, LabelColumn
@@ -183,7 +184,7 @@ def test_shifts_move_every_image_by_its_own_pixels() -> None:
 
 def test_disturbed_images_depend_on_the_step_alone() -> None:
     data, rows = _data(64), np.arange(16)
-    how = family.Disturbance()
+    how = ProbeSettings()
     first = family.disturb(_batch(data, rows, 3), how)
     assert torch.equal(first, family.disturb(_batch(data, rows, 3), how))
     assert not torch.equal(first, family.disturb(_batch(data, rows, 4), how))

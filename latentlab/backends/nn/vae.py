@@ -14,9 +14,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from latentlab.core.families.vae import SIZES
 from latentlab.core.spec import Frozen
 
-SIZES = (16, 32, 64, 128, 256)
 BOTTOM = 4
 GROUPS = 8
 """Most groups of a group norm."""

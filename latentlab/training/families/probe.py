@@ -12,33 +12,24 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from latentlab.backends.checkpoint import state_arrays
-from latentlab.backends.nn.probe import ProbeConfig, ProbeLabel, ProbeNetwork, readings
-from latentlab.core.errors import LatentLabError
+from latentlab.backends.nn.probe import (
+    REDUCTION,
+    ProbeConfig,
+    ProbeLabel,
+    ProbeNetwork,
+    readings,
+)
+from latentlab.core.families.probe import ProbeSettings
 from latentlab.core.modelfile import ModelHeader, StoredModel
-from latentlab.core.spec import Frozen, ModelSpec
+from latentlab.core.recipe_errors import SettingError, read_settings
+from latentlab.core.spec import ModelSpec
 from latentlab.data.base import ImageDataset, LabelColumn
 from latentlab.latent.metrics import r_squared, roc_auc
 from latentlab.training.family import Batch
 
 CHUNK = 256
-
-
-class Disturbance(Frozen):
-    """How training images are disturbed, so that a probe reads decoded images too.
-
-    Attributes:
-        blur: standard deviation of the Gaussian from which the width of the blur is drawn, pixels.
-        rescale: share of rows that are made smaller and larger again.
-        noise: largest standard deviation of added noise, on [-1, 1].
-        brightness: standard deviation of the gain and of the offset.
-        shift: most pixels that an image is moved, each way.
-    """
-
-    blur: float = 0.5
-    rescale: float = 0.25
-    noise: float = 0.03
-    brightness: float = 0.03
-    shift: int = 1
+LEAST_SIZE, MOST_SIZE = 16, 256
+"""Of the images that a probe reads, in pixels."""
 
 
 MAX_BLUR = 1.1
@@ -86,7 +77,7 @@ def _uniform(batch: Batch, stream: str, shape: tuple[int, ...] = ()) -> Tensor:
     return torch.special.ndtr(batch.normal(stream, shape))
 
 
-def disturb(batch: Batch, how: Disturbance) -> Tensor:
+def disturb(batch: Batch, how: ProbeSettings) -> Tensor:
     """Return the images of a batch, disturbed by draws that depend on step and row alone."""
     images = batch.images
     if how.shift:
@@ -122,8 +113,8 @@ def probe_labels(labels: Mapping[str, LabelColumn]) -> tuple[ProbeLabel, ...]:
         if column.kind == "continuous":
             known = column.values[np.isfinite(column.values)].astype(np.float64)
             if known.size < 2 or not known.std() > 0:
-                raise LatentLabError(
-                    f"The label '{column.name}' never varies: leave it out in data.labels."
+                raise SettingError(
+                    "data.labels", f"the label '{column.name}' never varies: leave it out."
                 )
             mean, deviation = float(known.mean()), float(known.std())
         found.append(
@@ -140,26 +131,31 @@ def probe_labels(labels: Mapping[str, LabelColumn]) -> tuple[ProbeLabel, ...]:
 
 def parse_settings(
     settings: Mapping[str, Any], dataset: ImageDataset
-) -> tuple[ProbeConfig, Disturbance]:
-    """Return shapes and disturbances of a recipe's ``[model]`` table for a data set.
+) -> tuple[ProbeConfig, ProbeSettings]:
+    """Return shapes and settings of a recipe's ``[model]`` table for a data set.
 
     Raises:
-        LatentLabError: an unknown or wrong setting, no labels, or images that do not fit.
+        SettingError: an unknown or wrong setting, no labels, or images that do not fit.
     """
-    values = dict(settings)
-    disturbance = {n: values.pop(n) for n in Disturbance.model_fields if n in values}
+    read = read_settings(ProbeSettings, settings)
     channels, height, width = dataset.image_shape
     if not dataset.labels:
-        raise LatentLabError("A probe learns labels, and this data set has none: choose another.")
-    if height != width:
-        raise LatentLabError("A probe reads square images: set data.size.")
-    values |= {"image_size": height, "channels": channels, "labels": probe_labels(dataset.labels)}
+        raise SettingError(
+            "data.source", "a probe learns labels, and this data set has none: choose another."
+        )
+    if height != width or not LEAST_SIZE <= height <= MOST_SIZE or height % REDUCTION:
+        raise SettingError(
+            "data.size",
+            f"a probe reads square images of {LEAST_SIZE} to {MOST_SIZE} pixels, a multiple of "
+            f"{REDUCTION}, not {width} x {height}: set data.size to one of these.",
+        )
+    shapes = read.model_dump(include=set(ProbeConfig.model_fields))
+    shapes |= {"image_size": height, "channels": channels, "labels": probe_labels(dataset.labels)}
     try:
-        return ProbeConfig.model_validate(values), Disturbance.model_validate(disturbance)
+        return ProbeConfig.model_validate(shapes), read
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise LatentLabError(f"[model] {where}: {first['msg']}.", str(error)) from error
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise SettingError("data.labels", f"{reason}.", str(error)) from error
 
 
 def _mean_over(values: Tensor, rows: Tensor) -> Tensor:
@@ -223,7 +219,7 @@ class ProbeTrainer:
     """See ``latentlab.training.family.FamilyTrainer``."""
 
     def __init__(self, model_config: Mapping[str, Any], dataset: ImageDataset) -> None:
-        self.config, self.disturbance = parse_settings(model_config, dataset)
+        self.config, self.settings = parse_settings(model_config, dataset)
         self.network = ProbeNetwork(self.config)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -231,7 +227,7 @@ class ProbeTrainer:
 
         Only rows where a label is visible count for it.
         """
-        raw, _ = network(disturb(batch, self.disturbance))
+        raw, _ = network(disturb(batch, self.settings))
         outputs = self.network.split(raw)
         kinds: dict[str, list[Tensor]] = {}
         for label in self.config.labels:

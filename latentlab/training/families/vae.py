@@ -9,18 +9,17 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from latentlab.backends.checkpoint import state_arrays
 from latentlab.backends.images import from_levels, to_levels
 from latentlab.backends.nn.likelihoods import density, gaussian_kl, location
-from latentlab.backends.nn.vae import SIZES, VaeConfig, VaeNetwork
+from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
 from latentlab.backends.vae import VaeBackend, vae_spec
 from latentlab.core.direction import Direction
-from latentlab.core.errors import LatentLabError
+from latentlab.core.families.vae import SIZES, VaeSettings
 from latentlab.core.modelfile import ModelHeader, StoredModel
-from latentlab.core.spec import Frozen
+from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.portraits import can_study, study
 from latentlab.training.families.vae_quality import PRIOR_IMAGES, fit_prior, measure_vae
@@ -32,71 +31,42 @@ LEARNED_SCALE_START = 0.2
 """Where a learned likelihood scale begins: near where trained models end, on [-1, 1]."""
 
 
-class VaeObjective(Frozen):
-    """How a VAE is trained.
-
-    Attributes:
-        beta: weight of the KL term (Higgins et al. 2017); 1 is the ELBO.
-        kl_warmup_steps: steps over which the weight rises linearly from 0 (Sonderby et al. 2016).
-        free_bits: nats a latent dimension may carry, on average, at no cost (Kingma et al. 2016).
-        observation_scale: standard deviation (Gaussian) or scale (L1) of the likelihood on [-1, 1];
-            ``None`` learns it (Rybkin et al. 2021).
-        condition_dropout: share of rows trained without their condition.
-    """
-
-    beta: float = Field(default=1.0, ge=0)
-    kl_warmup_steps: int = Field(default=0, ge=0)
-    free_bits: float = Field(default=0.0, ge=0)
-    observation_scale: float | None = Field(default=None, gt=0)
-    condition_dropout: float = Field(default=0.1, ge=0, lt=1)
-
-
-_OBJECTIVE = frozenset(VaeObjective.model_fields)
-
-
 def parse_settings(
     settings: Mapping[str, Any], dataset: ImageDataset
-) -> tuple[VaeConfig, VaeObjective]:
-    """Return shapes and objective of a recipe's ``[model]`` table for a data set.
-
-    ``condition`` in the table is ``none``, ``class`` (the categorical label ``class``) or a list of
-    label names.
+) -> tuple[VaeConfig, VaeSettings]:
+    """Return shapes and settings of a recipe's ``[model]`` table for a data set.
 
     Raises:
-        LatentLabError: an unknown or wrong setting, or images of a size that no VAE has.
+        SettingError: an unknown or wrong setting, or one that the data does not allow.
     """
-    values = dict(settings)
-    objective = {name: values.pop(name) for name in _OBJECTIVE & values.keys()}
-    condition = values.pop("condition", "none")
+    read = read_settings(VaeSettings, settings)
     channels, height, width = dataset.image_shape
     if height != width or height not in SIZES:
-        raise LatentLabError(
-            f"A VAE works on square images of {', '.join(map(str, SIZES))} pixels, not "
-            f"{width} x {height}: set data.size to one of these."
+        raise SettingError(
+            "data.size",
+            f"a VAE works on square images of {', '.join(map(str, SIZES))} pixels, not "
+            f"{width} x {height}: set data.size to one of these.",
         )
-    values |= {"image_size": height, "channels": channels, **_condition(condition, dataset)}
-    try:
-        return VaeConfig.model_validate(values), VaeObjective.model_validate(objective)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise LatentLabError(f"[model] {where}: {first['msg']}.", str(error)) from error
+    shapes = read.model_dump(include=set(VaeConfig.model_fields))
+    shapes |= {"image_size": height, "channels": channels, **_condition(read.condition, dataset)}
+    return VaeConfig.model_validate(shapes), read
 
 
-def _condition(condition: Any, dataset: ImageDataset) -> dict[str, tuple[str, ...]]:
+def _condition(
+    condition: str | tuple[str, ...], dataset: ImageDataset
+) -> dict[str, tuple[str, ...]]:
     if condition == "none":
         return {}
     if condition == "class":
         if "class" not in dataset.labels or not dataset.labels["class"].classes:
-            raise LatentLabError("[model] condition: this data set has no classes; use 'none'.")
+            raise SettingError("model.condition", "this data set has no classes; use 'none'.")
         return {"class_names": dataset.labels["class"].classes}
-    if not isinstance(condition, list | tuple) or not condition:
-        raise LatentLabError("[model] condition: use 'none', 'class' or a list of label names.")
     unknown = [n for n in condition if n not in dataset.labels or dataset.labels[n].classes]
     if unknown:
-        raise LatentLabError(
-            f"[model] condition: '{unknown[0]}' is not a numeric label of this data set; it has "
-            f"{', '.join(n for n, c in dataset.labels.items() if not c.classes) or 'none'}."
+        raise SettingError(
+            "model.condition",
+            f"'{unknown[0]}' is not a numeric label of this data set; it has "
+            f"{', '.join(n for n, c in dataset.labels.items() if not c.classes) or 'none'}.",
         )
     return {"attribute_names": tuple(condition)}
 
@@ -105,18 +75,18 @@ class VaeTrainer:
     """See ``latentlab.training.family.FamilyTrainer``."""
 
     def __init__(self, model_config: Mapping[str, Any], dataset: ImageDataset) -> None:
-        self.config, self.objective = parse_settings(model_config, dataset)
+        self.config, self.settings = parse_settings(model_config, dataset)
         self.dataset = dataset
         # A fitted prior comes at the end: the network trains against N(0, 1).
         self.network = VaeNetwork(self.config, fitted=False)
-        fixed = self.objective.observation_scale
+        fixed = self.settings.observation_scale
         self.network.log_scale.data.fill_(math.log(fixed or LEARNED_SCALE_START))
         self.network.log_scale.requires_grad_(fixed is None)
 
     def kl_weight(self, step: int) -> float:
         """Return the weight of the KL term after ``step`` steps."""
-        warmup = self.objective.kl_warmup_steps
-        return self.objective.beta * (min(1.0, step / warmup) if warmup else 1.0)
+        warmup = self.settings.kl_warmup_steps
+        return self.settings.beta * (min(1.0, step / warmup) if warmup else 1.0)
 
     def _condition(self, batch: Batch) -> Tensor | None:
         config = self.config
@@ -130,7 +100,7 @@ class VaeTrainer:
             vector[:, offset] = batch.labels[name].nan_to_num()
         vector[:, -1] = 1.0
         uniform = torch.special.ndtr(batch.normal("condition_dropout", ()))
-        return vector * (uniform >= self.objective.condition_dropout)[:, None]
+        return vector * (uniform >= self.settings.condition_dropout)[:, None]
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return ``loss`` = minus the ELBO, its two parts, and the mean squared error.
@@ -213,4 +183,4 @@ class VaeTrainer:
         return np.ascontiguousarray(grid.reshape(3 * height, 3 * width, channels))
 
     def _free(self, kl: Tensor) -> Tensor:
-        return kl.clamp_min(self.objective.free_bits) if self.objective.free_bits else kl
+        return kl.clamp_min(self.settings.free_bits) if self.settings.free_bits else kl
