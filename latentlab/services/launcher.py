@@ -144,10 +144,9 @@ def stop_run(run_dir: Path) -> None:
         RunFolder(run.path).request_stop()
         return
     # It has done nothing yet, and a STOP file from before its start would not count.
-    status = run.status.model_copy(update={"state": "stopped", "time": time.time()})
+    _say_stopped(run)
     with contextlib.suppress(OSError):
         os.kill(starting, signal.SIGTERM)
-    write_status(RunFolder(run.path), status)
 
 
 def end_run(run_dir: Path, wait_seconds: float = 5.0) -> None:
@@ -172,6 +171,8 @@ def end_run(run_dir: Path, wait_seconds: float = 5.0) -> None:
         raise _not_running(run)
     if pid == os.getpid():
         raise LatentLabError(f"The run '{run.name}' is trained by this very process: stop it.")
+    if holder(run.path) is None:
+        _say_stopped(run)
     psutil.wait_procs(kill_tree(pid), timeout=wait_seconds)
 
 
@@ -214,6 +215,12 @@ def _starting_pid(run: RunSummary) -> int | None:
     if not here or holder(run.path) is not None or not alive_since(status.pid, status.time):
         return None
     return status.pid
+
+
+def _say_stopped(run: RunSummary) -> None:
+    """Write that a run whose process did nothing yet is stopped, before that process ends."""
+    status = run.status.model_copy(update={"state": "stopped", "time": time.time()})
+    write_status(RunFolder(run.path), status)
 
 
 # Starting.
