@@ -209,17 +209,34 @@ def _ends_torn(path: Path) -> bool:
         return stream.read(1) != b"\n"
 
 
+def _line_start(path: Path, last_bytes: int) -> int:
+    """Return where the first line begins of which no byte lies before the last so many."""
+    try:
+        with path.open("rb") as stream:
+            begin = stream.seek(0, os.SEEK_END) - last_bytes
+            if begin <= 0:
+                return 0
+            stream.seek(begin - 1)
+            return begin - 1 + len(stream.readline())
+    except OSError:
+        return 0
+
+
 class EventTail:
     """Follows the events of a run while it is written, perhaps by another machine.
 
     Only whole lines are taken; damaged ones are counted in ``skipped``. Events come as written,
     with those that a killed attempt wrote after its last checkpoint: see ``merge_attempts``.
+
+    Args:
+        folder: of the run.
+        last_bytes: begin so near the end of the file; its start when not given.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, last_bytes: int | None = None) -> None:
         self.skipped = 0
         self._path = folder.events
-        self._offset = 0
+        self._offset = 0 if last_bytes is None else _line_start(self._path, last_bytes)
 
     def poll(self) -> list[Event]:
         """Return the events that came since the last call; none while there is no file.
