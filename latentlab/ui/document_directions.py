@@ -44,6 +44,11 @@ def digest(records: Mapping[str, DirectionRecord]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def moves(document: Document, picture: Picture) -> str:
+    """Return what tells whether the picture's edits do the same in two documents."""
+    return digest(used_records(document, picture))
+
+
 def arrangement(document: Document, model: str) -> Arrangement:
     """Return how the sliders of a model stand."""
     return document.sliders.get(model, Arrangement())

@@ -317,6 +317,7 @@ class MainWindow(QMainWindow):
             save_settings(self.controller.settings)
         except LatentLabError as error:
             print(f"latentlab: {error.message}", file=sys.stderr)
+        self.controller.end_runs()
         self.bridge.stop()
         super().closeEvent(event)
 
