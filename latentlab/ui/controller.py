@@ -28,6 +28,8 @@ from latentlab.ui.controller_effects import EffectActions
 from latentlab.ui.controller_files import FileActions
 from latentlab.ui.controller_models import ModelActions
 from latentlab.ui.controller_tray import TrayActions
+from latentlab.ui.controller_watch import WatchActions
+from latentlab.ui.document_directions import moves
 from latentlab.ui.job_tracker import Job, JobTracker
 from latentlab.ui.thumbnails import PREFIX, Thumbnails
 
@@ -43,6 +45,7 @@ class Controller(
     EditActions,
     EffectActions,
     ArrayActions,
+    WatchActions,
     QObject,
 ):
     """What the window shows and every change of it.
@@ -187,7 +190,7 @@ class Controller(
             if before is None or edits.rows_key(before.canvas) != edits.rows_key(canvas):
                 self.select(None)
             self.render_canvas()
-        elif canvas is not None and _moves(before, canvas) != _moves(self.document, canvas):
+        elif canvas is not None and moves(before, canvas) != moves(self.document, canvas):
             self.render_canvas()
         if self.photo_result is not None and not self._is_photo(canvas):
             self.photo_result = None
@@ -392,8 +395,3 @@ class Controller(
             yield
         except LatentLabError as error:
             self.report(error)
-
-
-def _moves(document: Document, picture: Picture) -> str:
-    """Return what tells whether the picture's edits do the same in two documents."""
-    return document_directions.digest(document_directions.used_records(document, picture))
