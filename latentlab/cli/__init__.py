@@ -18,6 +18,7 @@ from latentlab.cli.effects import Orthogonalise
 from latentlab.cli.images import Decode, Edit, Encode, Sample
 from latentlab.cli.machine import Bench, Doctor, Gui, Models
 from latentlab.cli.maps import Map
+from latentlab.cli.recipe import Recipe
 from latentlab.cli.study import Measure
 from latentlab.cli.train import Train
 from latentlab.core.errors import LatentLabError
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "edit": Edit,
     "map": Map,
     "measure": Measure,
+    "recipe": Recipe,
     "train": Train,
     "bench": Bench,
     "gui": Gui,

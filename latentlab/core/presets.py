@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from latentlab.core.errors import LatentLabError
@@ -38,13 +38,15 @@ class SourceFacts:
             had.
         num_images: of all splits; ``None`` where any number can be had.
         splits: parts that the source comes with.
-        labels: names of its labels.
+        labels: names of its labels, of which a probe needs one; ``None`` where not known.
+        channels: 1 or 3; ``None`` means those of ``image_shape``.
     """
 
     image_shape: tuple[int, int, int] | None = None
     num_images: int | None = None
     splits: tuple[str, ...] = ()
-    labels: tuple[str, ...] = field(default=())
+    labels: tuple[str, ...] | None = None
+    channels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,8 @@ def preset_recipe(
     """
     row = _row(family, preset)
     known = facts or SourceFacts()
+    if family == "probe" and known.labels == ():
+        raise LatentLabError(f"A probe learns labels, and '{source}' has none: choose another.")
     changes = {key if "." in key else f"data.{key}": value for key, value in overrides.items()}
     data = _data(row, source, known)
     size = changes.get("data.size") or data["size"]
@@ -255,10 +259,11 @@ def _named(source: str) -> str:
 def _data(row: _Preset, source: str, facts: SourceFacts) -> dict[str, Any]:
     """Return ``[data]``: size, channels, and images to measure on that are not trained on."""
     data: dict[str, Any] = {"source": source, "size": image_size(facts.image_shape, row.largest)}
-    if facts.image_shape is not None:
-        data["channels"] = facts.image_shape[0]
-        if facts.image_shape == CELEBA_SHAPE:
-            data["box"] = CELEBA_BOX
+    channels = facts.channels or (facts.image_shape[0] if facts.image_shape else None)
+    if channels is not None:
+        data["channels"] = channels
+    if facts.image_shape == CELEBA_SHAPE:
+        data["box"] = CELEBA_BOX
     held_out: dict[str, Any] = {"count": row.held_out}
     name, _, values = source.partition(":")
     if name == DRAWN:
@@ -292,9 +297,7 @@ def image_size(shape: tuple[int, int, int] | None, largest: int) -> int:
     if shape is None:
         return largest
     side = max(1, min(shape[1:]))
-    # Enlarging by more than a fifth or so only blurs: 28 becomes 32, 24 becomes 16.
-    power = round(math.log2(side) - 0.2)
-    return int(min(largest, max(16, 2**power)))
+    return int(min(largest, max(16, 2 ** round(math.log2(side)))))
 
 
 def _batch(row: _Preset, facts: SourceFacts) -> dict[str, Any]:

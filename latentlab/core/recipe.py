@@ -31,6 +31,7 @@ __all__ = [
     "load_recipe",
     "override",
     "parse_recipe",
+    "parse_value",
     "read_recipe_text",
     "recipe_places",
 ]
@@ -171,6 +172,16 @@ def _problems(error: ValidationError, tables: Mapping[str, Any]) -> Iterator[Pro
     except LatentLabError:
         table = ModelTable
     yield from problems(error, Recipe, (), table)
+
+
+def parse_value(text: str) -> Any:
+    """Return what a word on a command line means: a TOML value, or else the text itself."""
+    if any(letter in text for letter in "\n\r") or text.count("[") + text.count("{") > MAX_DEPTH:
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return text
 
 
 def override(tables: dict[str, Any], key: str, value: Any) -> None:

@@ -126,9 +126,8 @@ class TrainTable(Table):
         None,
         "Epochs",
         "Passes over the data; give exactly one of steps, images_seen and epochs.",
-        unit="passes",
         gt=0,
-        le=1e6,
+        le=1_000_000,
     )
     batch_size: int = setting(
         64,
@@ -221,7 +220,6 @@ class TrainTable(Table):
         "Parts of a batch",
         "A step's batch is divided into so many parts, to save memory; the batch of a step stays "
         "batch_size.",
-        unit="parts",
         advanced=True,
         ge=1,
         le=4096,
@@ -250,7 +248,6 @@ class TrainTable(Table):
         0,
         "CPU threads",
         "Threads of torch; 0 leaves its own choice.",
-        unit="threads",
         advanced=True,
         ge=0,
         le=1024,
@@ -259,7 +256,6 @@ class TrainTable(Table):
         1,
         "Reading threads",
         "Threads that read images ahead.",
-        unit="threads",
         advanced=True,
         ge=1,
         le=64,
@@ -295,7 +291,6 @@ class TrainTable(Table):
         3,
         "Checkpoints kept",
         "Older ones are deleted; 0 keeps all.",
-        unit="checkpoints",
         advanced=True,
         ge=0,
     )

@@ -129,6 +129,8 @@ def table_settings(key: str, table: type[Table]) -> Iterator[Setting]:
             yield _setting(f"{key}.{name}", field)
 
 
+BEYOND = 10**9
+"""A larger limit only guards against nonsense: nobody needs to read it."""
 _KINDS: dict[Kind, str] = {"integer": "whole number", "number": "number", "text": "name"}
 
 
@@ -158,15 +160,16 @@ def _choices(choices: tuple[Any, ...]) -> str:
 
 def _range(setting: Setting) -> str:
     low, high = setting.minimum, setting.maximum
+    if high is not None and high > BEYOND:
+        high = None
     if low is None and high is None:
         return ""
     if high is None:
-        return f" above {low:g}" if setting.open_minimum else f", at least {low:g}"
-    most = f"{high:g}" if abs(high) < 1e6 else f"{high:.3g}".replace("e+", "e")
+        return f" above {low:,}" if setting.open_minimum else f", at least {low:,}"
     if setting.open_minimum or setting.open_maximum:
-        least = f"above {low:g}" if setting.open_minimum else f"from {low:g}"
-        return f" {least} and {'below' if setting.open_maximum else 'at most'} {most}"
-    return f" from {low:g} to {most}"
+        least = f"above {low:,}" if setting.open_minimum else f"from {low:,}"
+        return f" {least} and {'below' if setting.open_maximum else 'at most'} {high:,}"
+    return f" from {low:,} to {high:,}"
 
 
 def _setting(key: str, field: FieldInfo) -> Setting:

@@ -28,7 +28,6 @@ class ProbeSettings(FamilySettings):
         (1, 2, 1),
         "Blocks",
         "Residual blocks at each of these sizes.",
-        unit="blocks",
         advanced=True,
         strict=False,
     )
@@ -41,9 +40,7 @@ class ProbeSettings(FamilySettings):
         ge=1,
         le=128,
     )
-    feature_dim: int = setting(
-        128, "Features", "Width of the feature layer.", unit="numbers", ge=4, le=1024
-    )
+    feature_dim: int = setting(128, "Features", "Width of the feature layer.", ge=4, le=1024)
     blur: float = setting(
         0.5,
         "Blur",
@@ -58,7 +55,6 @@ class ProbeSettings(FamilySettings):
         0.25,
         "Made smaller and larger",
         "Share of images that are made smaller and larger again.",
-        unit="share",
         ge=0,
         le=1,
     )

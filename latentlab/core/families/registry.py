@@ -20,6 +20,13 @@ def known_families() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*catalog.TRAINERS, *plugged)))
 
 
+def family_title(family: str) -> str:
+    """Return the name of a family that a person reads."""
+    rows = {row.id: row.title for row in catalog.FAMILIES}
+    rows |= {p.row.id: p.row.title for p in plugins(GROUP) if p.row.id not in rows}
+    return rows.get(family, family)
+
+
 def model_table(family: str) -> type[ModelTable]:
     """Return the ``[model]`` table of a family: its settings, or a table that takes any key.
 
@@ -55,4 +62,4 @@ def unknown_family(family: str) -> str:
     known = known_families()
     close = difflib.get_close_matches(family.casefold(), known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"there is no family {family[:40]!r}; {hint}known: {', '.join(known)}"
+    return f"There is no family {family[:40]!r}; {hint}known: {', '.join(known)}."

@@ -37,7 +37,6 @@ class VaeSettings(FamilySettings):
         200,
         "Latent dimensions",
         "Numbers in a code. More keep more detail; 2 can be looked at as a plane.",
-        unit="numbers",
         ge=1,
         le=4096,
     )
@@ -62,7 +61,6 @@ class VaeSettings(FamilySettings):
         1,
         "Convolutions a level",
         "Those after the first keep the size; more give sharper images and take longer.",
-        unit="convolutions",
         advanced=True,
         ge=1,
         le=4,
@@ -135,7 +133,6 @@ class VaeSettings(FamilySettings):
         0.1,
         "Condition left out",
         "Share of images trained without their condition, so that the model works without one.",
-        unit="share",
         advanced=True,
         ge=0,
         lt=1,
