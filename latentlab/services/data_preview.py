@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.labels import LabelColumn, LabelKind
+from latentlab.core.presets import SourceFacts
 from latentlab.core.recipe import DataTable
 from latentlab.data.base import ArrayDataset, ImageDataset, SkippedFile
 from latentlab.services.directions_data import Context
@@ -77,6 +78,7 @@ class DataPreview:
         num_skipped: all of them.
         checked: files that were decoded to find the damaged ones.
         num_files: of the training source.
+        facts: of the source as it is stored, for presets; ``None`` for one that is drawn.
     """
 
     images: NDArray[np.uint8]
@@ -91,6 +93,7 @@ class DataPreview:
     num_skipped: int
     checked: int
     num_files: int
+    facts: SourceFacts | None = None
 
     @property
     def complete(self) -> bool:
@@ -229,6 +232,7 @@ def _open_undecoded(
 
 
 def _look(table: DataTable, count: int, seed: int, opener: Any) -> DataPreview:
+    from latentlab.data.facts import source_facts
     from latentlab.data.open import splits_of
     from latentlab.data.views import close
     from latentlab.training.data import open_training, unsplit_warning
@@ -253,6 +257,7 @@ def _look(table: DataTable, count: int, seed: int, opener: Any) -> DataPreview:
             len(skipped),
             num_files if decoded else len(images) + len(skipped),
             num_files,
+            source_facts(table.source) if _is_files(table) else None,
         )
     finally:
         for part in (training, held_out):
