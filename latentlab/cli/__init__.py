@@ -19,6 +19,7 @@ from latentlab.cli.images import Decode, Edit, Encode, Sample
 from latentlab.cli.machine import Bench, Doctor, Gui, Models
 from latentlab.cli.maps import Map
 from latentlab.cli.recipe import Recipe
+from latentlab.cli.runs import Runs
 from latentlab.cli.study import Measure
 from latentlab.cli.train import Train
 from latentlab.core.errors import LatentLabError
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Any] = {
     "measure": Measure,
     "recipe": Recipe,
     "train": Train,
+    "runs": Runs,
     "bench": Bench,
     "gui": Gui,
 }
