@@ -105,7 +105,8 @@ def parse_recipe(
     except tomllib.TOMLDecodeError as error:
         raise LatentLabError(_not_toml(error, name, text)) from error
     except (RecursionError, ValueError) as error:
-        raise LatentLabError(f"{name} is not valid TOML: {error}.") from error
+        # Python refuses to read whole numbers of thousands of digits.
+        raise LatentLabError(f"{name}: a number or a list in it is far too long.") from error
     recipe = _checked(tables, places, overrides)
     if recipe.output.id or not default_id:
         return recipe
@@ -147,7 +148,7 @@ def _not_toml(error: tomllib.TOMLDecodeError, name: str, text: str) -> str:
     if "\\" in quoted and '"' in quoted:
         hint = "; a path with '\\' goes in single quotes"
     elif "\r" in quoted:
-        hint = "; the line ends of the file are not known"
+        hint = "; save the file with the usual line ends"
     message = message[:1].lower() + message[1:]
     return f"{name}, line {line}: this is not valid TOML ({message}){hint}."
 

@@ -7,9 +7,11 @@ import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.families.base import ModelTable, Table
@@ -46,10 +48,43 @@ def placed(places: RecipeText | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: the key where it is, and a sentence without the place and without an end."""
+    """One mistake that pydantic found in a table.
+
+    Attributes:
+        key: where it is.
+        owner: class of the table that it is in.
+        element: of a list, counted from 0; ``None`` where it is no element.
+        error: as pydantic tells it.
+    """
 
     key: Key
-    text: str
+    owner: type[BaseModel]
+    element: int | None
+    error: ErrorDetails
+
+    @property
+    def text(self) -> str:
+        """What is wrong and what is allowed, without the place and without an end."""
+        kind, value = self.error["type"], self.error["input"]
+        dotted = ".".join(str(part) for part in self.key)
+        if kind == "extra_forbidden":
+            return _unknown(self.key, self.owner)
+        if kind == "missing" and self.element is None:
+            return f"'{dotted}' is missing: add it"
+        message = str(self.error["msg"]).removeprefix("Value error, ").removesuffix(".")
+        message = message[:1].lower() + message[1:]
+        setting = _setting(self.owner, self.key)
+        if kind == "family":
+            return message
+        if setting is None:
+            if kind in ("model_type", "dict_type", "model_attributes_type"):
+                return f"'{dotted}' is a table: write [{dotted}] and its settings below"
+            return f"[{dotted}]: {message}" if dotted else message
+        if kind == "missing":
+            return f"'{dotted}' is too short: use {allowed(setting)}"
+        wanted = message if kind == "value_error" else f"use {allowed(setting)}"
+        element = "" if self.element is None else f"element {self.element + 1} of "
+        return f"{element}'{dotted}' cannot be {shown(value)}: {wanted}"
 
 
 def read_settings(table: type[SettingsTable], values: Mapping[str, Any]) -> SettingsTable:
@@ -71,11 +106,13 @@ def sentence(found: Iterable[Problem], places: RecipeText) -> str:
 
     def order(problem: Problem) -> tuple[bool, float]:
         # What was given by hand comes first, then the lines, then what is nowhere.
-        return not places.is_overridden(problem.key), places.line(problem.key) or float("inf")
+        key = problem.key if problem.element is None else (*problem.key, problem.element)
+        return not places.is_overridden(key), places.line(key) or float("inf")
 
     first, *more = sorted(found, key=order)
     others = f" (and {len(more)} more {'mistake' if len(more) == 1 else 'mistakes'})"
-    return f"{places.place(first.key)}: {first.text}{others if more else ''}."
+    key = first.key if first.element is None else (*first.key, first.element)
+    return f"{places.place(key)}: {first.text}{others if more else ''}."
 
 
 def problems(
@@ -89,42 +126,19 @@ def problems(
         at: its key.
         family: class of ``[model]``, where ``table`` is a whole recipe.
     """
-    return [_problem(dict(e), table, at, family) for e in error.errors(include_url=False)]
+    return [
+        Problem(*_known_part(details["loc"], table, at, family), details)
+        for details in error.errors(include_url=False)
+    ]
 
 
-def _problem(
-    error: dict[str, Any], top: type[Table], at: Key, family: type[ModelTable] | None
-) -> Problem:
-    key, owner, element = _known_part(error["loc"], top, at, family)
-    dotted = ".".join(str(part) for part in key)
-    kind, value = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        return Problem(key, _unknown(key, owner))
-    if kind == "missing" and element is None:
-        return Problem(key, f"'{dotted}' is missing: add it")
-    message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if kind == "family":
-        return Problem(key, message)
-    name = str(key[-1]) if key else ""
-    setting = next((s for s in _rows(owner, key[:-1]) if s.name == name), None)
-    if setting is None:
-        if kind in ("model_type", "dict_type", "model_attributes_type"):
-            return Problem(key, f"'{dotted}' is a table: write [{dotted}] and its settings below")
-        return Problem(key, f"[{dotted}]: {message}" if dotted else message)
-    if kind == "missing":
-        return Problem(key, f"'{dotted}' is too short: use {allowed(setting)}")
-    wanted = message if kind == "value_error" else f"use {allowed(setting)}"
-    where = f"element {element + 1} of '{dotted}'" if element is not None else f"'{dotted}'"
-    return Problem(
-        key if element is None else (*key, element), f"{where} cannot be {shown(value)}: {wanted}"
-    )
-
-
-def _rows(owner: type[BaseModel], key: Key) -> list[Setting]:
-    if not issubclass(owner, Table):
-        return []
-    return list(table_settings(".".join(map(str, key)), owner))
+def _setting(owner: type[BaseModel], key: Key) -> Setting | None:
+    """Return the setting that a key names in its table, if it is one."""
+    if not key or not issubclass(owner, Table):
+        return None
+    dotted = ".".join(map(str, key))
+    rows = table_settings(dotted.rpartition(".")[0], owner)
+    return next((row for row in rows if row.key == dotted), None)
 
 
 def _known_part(
@@ -164,7 +178,12 @@ def shown(value: Any) -> str:
     """Return a value as a short piece of a sentence, spelled as in TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, date | time):
+        return value.isoformat()
     brief = reprlib.Repr()
     brief.maxlevel, brief.maxstring, brief.maxother = 3, 60, 60
-    short = brief.repr(value)
+    try:
+        short = brief.repr(value)
+    except ValueError:
+        return "a number of so many digits"
     return short if len(short) <= 120 else f"{short[:117]}..."

@@ -348,8 +348,7 @@ class OutputTable(Table):
 
 
 def _at_family(error: LatentLabError, family: str) -> ValidationError:
-    message = error.message.replace("{", "{{").replace("}", "}}").removesuffix(".")
-    kind = PydanticCustomError("family", message)  # type: ignore[arg-type]
+    kind = PydanticCustomError("family", "{message}", {"message": error.message})
     details = InitErrorDetails(type=kind, loc=("family",), input=family)
     return ValidationError.from_exception_data("Recipe", [details])
 

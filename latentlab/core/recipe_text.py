@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 
-MAX_DEPTH = 32
+MAX_DEPTH = 16
 """Tables in tables, and arrays in arrays, before a text is refused; a recipe needs four."""
 
 Key = tuple[str | int, ...]
@@ -53,7 +53,8 @@ class RecipeText:
     def __init__(self, name: str, text: str, overridden: Iterable[str] = ()) -> None:
         self.name = name
         self.overridden = {tuple(key.split(".")) for key in overridden}
-        self.lines = _Scanner(text).lines
+        scanner = _Scanner(text)
+        self.lines = scanner.implied | scanner.lines
 
     def line(self, key: Key) -> int:
         """Return the line of the key or, where it is not written, of its table; 0 for neither."""
@@ -78,6 +79,7 @@ class _Scanner:
 
     def __init__(self, text: str) -> None:
         self.lines: dict[Key, int] = {}
+        self.implied: dict[Key, int] = {}
         self._text, self._at = text, 0
         self._ends = [match.start() for match in re.finditer("\n", text)]
         self._tables: dict[Key, int] = {}
@@ -124,6 +126,8 @@ class _Scanner:
             self._tables[key] = index
             key = (*key, index)
         self._note(key)
+        for length in range(1, len(key)):
+            self.implied.setdefault(key[:length], self._line())
         self._at = after
         return key
 

@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from latentlab import catalog
 from latentlab.core.errors import LatentLabError
-from latentlab.core.recipe import Recipe, dump_toml, load_recipe, parse_recipe
+from latentlab.core.recipe import (
+    Recipe,
+    RecipeText,
+    dump_toml,
+    load_recipe,
+    parse_recipe,
+    parse_value,
+)
 
 GOOD = """\
 # faces
@@ -185,16 +193,241 @@ def test_a_recipe_never_changes() -> None:
         recipe.train.steps = 3
 
 
-def test_recipes_and_runs_need_no_torch() -> None:
+def test_reading_a_recipe_needs_no_torch(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(changed("latent_dim = 16", "latent_dmi = 16"))
     code = (
-        "import sys, latentlab.core.recipe, latentlab.core.runs; assert 'torch' not in sys.modules"
+        "import sys, latentlab.core.runs\n"
+        "from latentlab.core.recipe import load_recipe\n"
+        "from pathlib import Path\n"
+        "try: load_recipe(Path(sys.argv[1]))\n"
+        "except Exception as error: print(error)\n"
+        "assert not {'torch', 'PySide6'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(wrong)], check=True, capture_output=True, text=True
+    )
+    assert "wrong.toml, line 4: 'model.latent_dmi' is not known; did you mean 'latent_dim'?" in (
+        done.stdout
+    )
 
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+def test_the_first_mistake_by_line_and_how_many_more() -> None:
+    text = changed("batch_size = 32", "batch_size = 0").replace("count = 10", "count = 'x'")
+    message = refused(text.replace("latent_dim = 16", "latent_dim = -1"))
+    assert message.startswith("faces.toml, line 4: 'model.latent_dim' cannot be -1")
+    assert "a whole number from 1 to 4,096" in message
+    assert message.endswith("(and 2 more mistakes).")
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_recipes_of_the_project_are_valid(path: Path) -> None:
-    assert load_recipe(path).output.id == path.stem
+NESTED = """\
+title = [ # a list [ of "things"
+  1, # one ]
+  {a = 2, b = [1,
+   2]},
+]
+data.source = '''
+many
+lines = 3'''
+data.held_out = {count = 5, "split" = "a", nothing = 1}
+
+train = {steps = 10, betas = [0.1,
+  0.2]}
+[ model ]
+family = "vae"
+width = 3
+[[model.extra]]
+x = 1
+[[model.extra]]
+'y' = [
+  1,
+  "]",
+  2,
+]
+"""
+
+
+def test_lines_of_every_way_to_write_a_key() -> None:
+    places = RecipeText("f", NESTED)
+    expected = {
+        ("title",): 1,
+        ("title", 0): 2,
+        ("title", 1): 3,
+        ("title", 1, "a"): 3,
+        ("title", 1, "b", 1): 4,
+        ("data",): 6,
+        ("data", "source"): 6,
+        ("data", "held_out"): 9,
+        ("data", "held_out", "count"): 9,
+        ("data", "held_out", "split"): 9,
+        ("train", "betas"): 11,
+        ("train", "betas", 1): 12,
+        ("model",): 13,
+        ("model", "width"): 15,
+        ("model", "extra", 0): 16,
+        ("model", "extra", 0, "x"): 17,
+        ("model", "extra", 1, "y", 2): 22,
+    }
+    assert {key: places.line(key) for key in expected} == expected
+    assert places.line(("nowhere",)) == 0
+    assert "lines" not in {key[0] for key in places.lines}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (NESTED, ["line 1:", "'title' is not known", "more mistakes"]),
+        (changed("[data.held_out]\ncount = 10", ""), []),
+        (
+            changed("[data.held_out]\ncount = 10", 'held_out = {"count" = 0}'),
+            ["line 12", "'data.held_out.count'"],
+        ),
+        (
+            changed("[data.held_out]\ncount = 10", "held_out.count = -3"),
+            ["line 12", "'data.held_out.count'"],
+        ),
+        (
+            changed("[data.held_out]\ncount = 10", "held_out = 3"),
+            ["line 12", "'data.held_out' is a table"],
+        ),
+        (
+            changed('labels = ["smiling"]', 'labels = [\n  "a",\n  3,\n]'),
+            ["line 12", "element 2 of 'data.labels'", "cannot be 3"],
+        ),
+        (changed("[model]", "[[model]]"), ["line 2", "'model' is a table"]),
+        (changed("width = 8", "width = 2"), ["line 5", "from 4 to 512"]),
+        (changed("width = 8", "condition = 'shape'"), ["line 5", "'none', 'class' or a list"]),
+        (changed("width = 8", "condition = [1]"), ["line 5", "'none', 'class' or a list"]),
+        (changed("width = 8", "observation_scale = 0"), ["line 5", "above 0"]),
+        (changed("width = 8", "beta = inf"), ["line 5", "cannot be inf"]),
+        (changed("width = 8", "likelihood = 'poisson'"), ["line 5", "'bernoulli' or 'l1'"]),
+        (changed("width = 8", "seed = 2020-01-01"), ["line 5", "model.seed"]),
+        (changed("steps = 100", "epochs = inf"), ["line 16", "cannot be inf"]),
+        (changed("steps = 100", "steps = 2020-01-01"), ["line 16", "2020-01-01"]),
+        (changed('family = "vae"', 'family = "vea"'), ["line 3", "'vea'", "did you mean 'vae'?"]),
+        (changed('family = "vae"', 'family = "{x}"'), ["line 3", "no family '{x}'", "known: vae"]),
+        (changed('family = "vae"', 'family = "probe"'), ["line 4", "latent_dim", "squeeze"]),
+        (changed("[output]", "[output]\nid = 'a b'"), ["line 22", "letters, digits"]),
+    ],
+)
+def test_places_of_mistakes(text: str, words: list[str]) -> None:
+    if not words:
+        parse_recipe(text)
+        return
+    message = refused(text)
+    assert "\n" not in message
+    for word in ["faces.toml", *words]:
+        assert word in message, message
+
+
+def test_mistakes_of_overrides_are_said_to_be_there() -> None:
+    for key, value in {"model.width": 1, "train.batch_size": 0, "model.colour": 2}.items():
+        with pytest.raises(LatentLabError, match=r"^in --set: ") as caught:
+            parse_recipe(GOOD, "faces.toml", {key: value})
+        assert key in str(caught.value)
+    with pytest.raises(LatentLabError, match=r"^faces.toml, line 5: 'model.width' cannot be 1"):
+        parse_recipe(changed("width = 8", "width = 1"), "faces.toml", {"train.batch_size": 8})
+
+
+def test_a_plugged_in_family_checks_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = changed('family = "vae"', 'family = "mine"').replace("width = 8", "colour = {r = 1}")
+    assert "no family 'mine'" in refused(text)
+    monkeypatch.setitem(catalog.TRAINERS, "mine", "nowhere:Trainer")
+    recipe = parse_recipe(text)
+    assert recipe.model.settings == {"latent_dim": 16, "colour": {"r": 1}}
+    assert parse_recipe(recipe.to_toml()) == recipe
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        GOOD.replace("\n", "\r\n").encode(),
+        b"\xef\xbb\xbf" + GOOD.encode(),
+        GOOD.replace(" = ", "\t=\t").replace("\n[", "\n\t[").encode(),
+        GOOD.rstrip("\n").encode(),
+        b"\xef\xbb\xbf\r\n\r\n" + GOOD.replace("\n", " # \u65e5\u672c \t\r\n").encode(),
+    ],
+    ids=["windows", "byte order mark", "tabs", "no last line end", "all"],
+)
+def test_files_edited_elsewhere(raw: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "faces.toml"
+    path.write_bytes(raw)
+    recipe = load_recipe(path)
+    assert recipe == parse_recipe(GOOD, default_id="faces")
+    path.write_bytes(raw.replace(b"batch_size", b"batchsize"))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if "batchsize" in text)
+    with pytest.raises(LatentLabError, match=rf"^faces\.toml, line {line}: 'train\.batchsize'"):
+        load_recipe(path)
+
+
+HOSTILE = {
+    "dotted": ".".join("a" * 200_000) + " = 1",
+    "arrays": "a = " + "[" * 200_000,
+    "closed arrays": "a = " + "[" * 1000 + "]" * 1000,
+    "inline tables": "a = " + "{a = " * 50_000,
+    "header": "[" + ".".join("a" * 200_000) + "]",
+    "quotes": '"' * 100_000,
+    "open string": "a = '''\n" * 10_000,
+    "backslashes": 'a = "' + "\\" * 100_000,
+    "brackets": "[\n" * 20_000,
+    "digits": "a = " + "9" * 100_000,
+    "hex digits": GOOD.replace("batch_size = 32", "batch_size = 0x" + "f" * 50_000),
+    "elements": GOOD.replace("0.99]", "0.99" + ", 0.5" * 20_000 + "]"),
+    "many keys": GOOD + "".join(f"k{i} = 1\n" for i in range(3000)),
+    "nul": "a = \0",
+    "carriage returns": GOOD.replace("\n", "\r"),
+    "line separator": "a = 1\u2028b = 2",
+    "empty": "",
+    "surrogate": 'a = "\\ud800"',
+    "twice": GOOD + "half = true\nhalf = false\n",
+    "path": GOOD.replace("'He said", '"C:\\Users\\me" # \'He said'),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_texts_give_one_short_sentence(text: str) -> None:
+    message = refused(text)
+    assert message.startswith("faces.toml")
+    assert "\n" not in message
+    assert len(message) < 700
+    assert message.endswith(".")
+
+
+def test_paths_of_windows_say_how_to_quote_them() -> None:
+    assert "line 22: this is not valid TOML" in refused(HOSTILE["path"])
+    assert "single quotes" in refused(HOSTILE["path"])
+
+
+def test_a_text_of_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "faces.toml"
+    for raw in (GOOD.encode("utf-16"), "# \u00e9".encode("latin-1")):
+        path.write_bytes(raw)
+        with pytest.raises(LatentLabError, match="is not text in UTF-8"):
+            load_recipe(path)
+    path.write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(LatentLabError, match="too large"):
+        load_recipe(path)
+    path.write_bytes(GOOD.encode() + b"#" * (2**20 - len(GOOD.encode())))
+    assert load_recipe(path).train.steps == 100
+    with pytest.raises(LatentLabError, match="cannot be read"):
+        load_recipe(tmp_path / "a\0b")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("3e-4", 3e-4),
+        ("true", True),
+        ("[1, 2]", [1, 2]),
+        ("adamw", "adamw"),
+        ("portraits:count=3,seed=1", "portraits:count=3,seed=1"),
+        ("C:\\faces", "C:\\faces"),
+        ("1\nother = 2", "1\nother = 2"),
+        ("[" * 5000, "[" * 5000),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_words_of_the_command_line(text: str, value: object) -> None:
+    assert parse_value(text) == value
