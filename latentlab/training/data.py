@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,9 @@ from latentlab.core.noise import permutation
 from latentlab.core.recipe import DataTable
 from latentlab.data.base import ArrayDataset, ImageDataset, LabelColumn, SkippedFile
 from latentlab.training.sampler import Sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Part:
@@ -190,16 +196,28 @@ class RawBatch:
     """Images and labels of one process at one step, on the CPU.
 
     Attributes:
-        step: optimiser steps before it.
+        step: batches before it.
         indices: of the images, in the training data.
         images: uint8 ``(rows, H, W, C)``.
         flips: bool ``(rows,)``: which to mirror.
+        pinned: the images in memory that a GPU copies from by itself.
     """
 
     step: int
     indices: NDArray[np.int64]
     images: NDArray[np.uint8]
     flips: NDArray[np.bool_] | None
+    pinned: Tensor | None = None
+
+
+def _pinned(images: NDArray[np.uint8]) -> Tensor:
+    import torch
+
+    return torch.from_numpy(images).pin_memory()
+
+
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+"""Waits before images that could not be read are tried again: a network disk may come back."""
 
 
 class ReadAhead:
@@ -208,10 +226,12 @@ class ReadAhead:
     Args:
         dataset: training images.
         sampler: says which ones.
-        start: first step.
-        stop: step after the last.
+        start: first batch.
+        stop: batch after the last.
         flip: draw flips.
         workers: threads; at most ``workers + 1`` batches wait.
+        pin: keep the images in pinned memory, for a CUDA device.
+        warn: called by ``next`` with a sentence when reading had to be tried again.
     """
 
     def __init__(
@@ -223,13 +243,17 @@ class ReadAhead:
         *,
         flip: bool = False,
         workers: int = 1,
+        pin: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         self.waited = 0.0
-        self._dataset, self._sampler, self._flip = dataset, sampler, flip
+        self._dataset, self._sampler, self._flip, self._pin = dataset, sampler, flip, pin
         self._next, self._stop = start, stop
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="latentlab-read")
         self._waiting: deque[Future[RawBatch]] = deque()
         self._depth = workers + 1
+        self._warn, self._warnings = warn, SimpleQueue[str]()
+        self._closing = threading.Event()
 
     def _fill(self) -> None:
         while len(self._waiting) < self._depth and self._next < self._stop:
@@ -241,21 +265,43 @@ class ReadAhead:
     def _read(
         self, step: int, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None
     ) -> RawBatch:
-        return RawBatch(step, indices, self._dataset.read(indices), flips)
+        images = self._patiently(indices)
+        return RawBatch(step, indices, images, flips, _pinned(images) if self._pin else None)
+
+    def _patiently(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        for seconds in RETRY_SECONDS:
+            try:
+                return self._dataset.read(indices)
+            except (OSError, LatentLabError) as error:
+                self._warnings.put(
+                    f"The images of '{self._dataset.name}' cannot be read just now ({error}): "
+                    f"trying again in {seconds:g} s."
+                )
+            if self._closing.wait(seconds):
+                break
+        return self._dataset.read(indices)
+
+    def _tell(self) -> None:
+        while not self._warnings.empty():
+            sentence = self._warnings.get()
+            if self._warn is not None:
+                self._warn(sentence)
 
     def next(self) -> RawBatch:
         """Return the next batch; ``waited`` counts the seconds that this took.
 
         Raises:
-            LatentLabError: the images can no longer be read.
+            LatentLabError: the images can no longer be read, however often it was tried.
         """
         self._fill()
         before = time.perf_counter()
+        coming = self._waiting.popleft()
+        while not wait((coming,), timeout=0.2).done:
+            self._tell()
+        self._tell()
         try:
-            batch = self._waiting.popleft().result()
-        except LatentLabError:
-            raise
-        except (OSError, ValueError, IndexError) as error:
+            batch = coming.result()
+        except (OSError, ValueError, IndexError, LatentLabError) as error:
             raise LatentLabError(
                 f"The images of '{self._dataset.name}' can no longer be read "
                 f"({type(error).__name__}: {error}): bring the data back, then resume the run."
@@ -268,4 +314,5 @@ class ReadAhead:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing.set()
         self._pool.shutdown(wait=True, cancel_futures=True)

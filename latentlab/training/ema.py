@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def decay_at(decay: float, updates: int) -> float:
@@ -19,6 +18,30 @@ def decay_at(decay: float, updates: int) -> float:
     return min(decay, (1 + updates) / (10 + updates))
 
 
+def belongs(name: str, modules: Sequence[str]) -> bool:
+    """Whether a dotted name is one of ``modules`` or lies in one; ``""`` holds everything."""
+    return any(not m or name == m or name.startswith(f"{m}.") for m in modules)
+
+
+def copy_of(network: nn.Module, modules: Sequence[str]) -> nn.Module:
+    """Return a network whose ``modules`` are copies, and whose others are those of ``network``."""
+    shared: dict[int, object] = {}
+    for name, module in network.named_modules():
+        inside = belongs(name, modules)
+        leads_there = any(m.startswith(f"{name}.") for m in modules) or not name
+        if not inside and not leads_there:
+            shared[id(module)] = module
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        if not belongs(name, modules):
+            shared[id(tensor)] = tensor
+    copied: nn.Module = copy.deepcopy(network, shared)
+    return copied
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    return dict([*network.named_parameters(), *network.named_buffers()])
+
+
 class WeightAverage:
     """An exponential moving average of a network, its running statistics included.
 
@@ -28,38 +51,61 @@ class WeightAverage:
     Args:
         network: where the average starts.
         decay: 0 to 1, 1 excluded.
+        modules: names of the submodules to average; the others are shared with ``network``.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float, modules: Sequence[str] = ("",)) -> None:
         self.decay = decay
         self.updates = 0
-        self._average = AveragedModel(
-            network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
-        )
-        self._average.requires_grad_(False)
-        self._average.eval()
-
-    @property
-    def network(self) -> nn.Module:
+        self.network = copy_of(network, modules)
         """The averaged network, in evaluation mode."""
-        module: nn.Module = self._average.module
-        return module
+        theirs, mine = _tensors(network), _tensors(self.network)
+        own = [n for n in mine if mine[n] is not theirs[n]]
+        for name in own:
+            mine[name].requires_grad_(False)
+        for name, module in self.network.named_modules():
+            if belongs(name, modules):
+                module.eval()
+        # Found once: a walk over the modules at every step would cost more than the average.
+        floating = [n for n in own if mine[n].is_floating_point()]
+        whole = [n for n in own if not mine[n].is_floating_point()]
+        self._mine, self._theirs = [mine[n] for n in floating], [theirs[n] for n in floating]
+        self._copied = [(mine[n], theirs[n]) for n in whole]
+        self._own = frozenset(own)
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self) -> None:
         """Take the weights after a step into the average."""
-        # The first update of AveragedModel copies; ours starts from the initial weights instead.
-        self._average.n_averaged.fill_(1)
-        self._average.multi_avg_fn = get_ema_multi_avg_fn(decay_at(self.decay, self.updates))
-        self._average.update_parameters(network)
-        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
-            if not mine.is_floating_point():
-                mine.copy_(theirs)
+        share = 1.0 - decay_at(self.decay, self.updates)
+        torch._foreach_lerp_(self._mine, self._theirs, share)
+        for mine, theirs in self._copied:
+            mine.copy_(theirs)
         self.updates += 1
 
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Begin again at the weights as they are."""
+        torch._foreach_copy_(self._mine, self._theirs)
+        for mine, theirs in self._copied:
+            mine.copy_(theirs)
+        self.updates = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what is averaged, by name in the network's state."""
+        return {n: t for n, t in self.network.state_dict().items() if n in self._own}
+
     def load(self, state: Mapping[str, Tensor], updates: int) -> None:
-        """Take up an average that was saved after so many updates."""
-        self.network.load_state_dict(state)
+        """Take up an average that was saved after so many updates.
+
+        Raises:
+            RuntimeError: it is that of another network.
+        """
+        mine = self.network.state_dict()
+        whole = {n: state[n] if n in self._own and n in state else mine[n] for n in mine}
+        missing = [n for n in self._own & mine.keys() if n not in state]
+        if missing or not state.keys() <= mine.keys():
+            raise RuntimeError("the average is that of another network")
+        self.network.load_state_dict(whole)
         self.updates = updates
 
 

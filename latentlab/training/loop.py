@@ -1,81 +1,76 @@
-"""The training loop: one network, one optimiser, exact resume."""
+"""The training loop: steps, what is told about them, and what is kept of them."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from latentlab.core.errors import LatentLabError
-from latentlab.core.recipe import Recipe, TrainTable
+from latentlab.core.recipe import Recipe
 from latentlab.core.runs import RunFolder
+from latentlab.training.batches import Batches
 from latentlab.training.checkpoints import write_checkpoint, write_sheet
+from latentlab.training.compiling import Compiling
 from latentlab.training.data import Part, RawBatch, ReadAhead
 from latentlab.training.ema import WeightAverage
 from latentlab.training.events import RETRY_SECONDS, Reporter, Speed, memory_mb, patiently
-from latentlab.training.family import Batch, FamilyTrainer
-from latentlab.training.sampler import Sampler, Share, derived_seed, normal_draws
-from latentlab.training.schedule import learning_rate
+from latentlab.training.family import Averages, FamilyTrainer, Initialises
+from latentlab.training.memory import out_of_memory
+from latentlab.training.parallel import Processes
+from latentlab.training.phases import Turns
+from latentlab.training.precision import Precision, determinism
+from latentlab.training.sampler import Share, derived_seed
+from latentlab.training.scoring import MAX_IMAGES, held_out_loss
 from latentlab.training.signals import Interrupts
-from latentlab.training.state import NotFiniteError, load_state, save_state
+from latentlab.training.state import load_state, save_state
+from latentlab.training.steering import CHECKPOINT, GO_ON, PAUSE, STOP, Steering
+from latentlab.training.trackers import Trackers
+from latentlab.training.update import Figures, Updater
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-GO_ON, CHECKPOINT, STOP = 0, 1, 2
+__all__ = ["Engine", "out_of_memory"]
 
 
-class _Bfloat16(nn.Module):
-    """Runs a network's matrix products in bfloat16 and gives its results in float32."""
+class _Reading:
+    """Gives the images of a step, the same ones however often they are asked for."""
 
-    def __init__(self, network: nn.Module, device_type: str) -> None:
-        super().__init__()
-        self.network = network
-        self._device_type = device_type
+    def __init__(self, ahead: ReadAhead, per_step: int, step: int) -> None:
+        self.ahead, self._per_step = ahead, per_step
+        self._step, self._raws = step, list[RawBatch]()
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the network; losses are then computed in float32."""
-        from accelerate.utils.operations import convert_to_fp32
+    def at(self, step: int) -> None:
+        """Go on to a step."""
+        while self._step < step:
+            # A phase that is not due leaves batches unread.
+            while len(self._raws) < self._per_step:
+                self._raws.append(self.ahead.next())
+            self._step, self._raws = self._step + 1, []
 
-        with torch.autocast(self._device_type, torch.bfloat16):
-            result = self.network(*args, **kwargs)
-        return convert_to_fp32(result)
-
-
-def make_optimizer(table: TrainTable, network: nn.Module) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser over the trainable parameters."""
-    kind = torch.optim.AdamW if table.optimizer == "adamw" else torch.optim.Adam
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    return kind(
-        parameters, lr=table.learning_rate, betas=table.betas, weight_decay=table.weight_decay
-    )
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What a step measured, still on the device."""
-
-    losses: Mapping[str, Tensor]
-    learning_rate: float
-    grad_norm: Tensor
+    def fetch(self, repeat: int) -> RawBatch:
+        """Return the batch of a repeat."""
+        while len(self._raws) <= repeat:
+            self._raws.append(self.ahead.next())
+        return self._raws[repeat]
 
 
 class Engine:
-    """Trains one network.
+    """Trains the networks of one family.
 
     Args:
         recipe: what to do.
         folder: where to leave it.
         trainer: of the family; its network is moved to the device.
         training: images to train on.
-        held_out: images for the sample sheets.
-        accelerator: places tensors, runs the backward pass, connects processes.
+        held_out: images for the sample sheets and the held-out loss.
+        accelerator: the device, the processes and the trackers.
         reporter: takes the events.
     """
 
@@ -92,20 +87,47 @@ class Engine:
         self.recipe, self.folder, self.trainer = recipe, folder, trainer
         self.training, self.held_out = training, held_out
         self.step = 0
-        self.total_steps = recipe.train.total_steps(len(training))
+        self.initialised = False
+        """Whether weights that depend on data are set; a warm start has them from elsewhere."""
         self._accelerator, self._reporter = accelerator, reporter
-        self._share = Share(accelerator.process_index, accelerator.num_processes)
-        self._sampler = Sampler(
-            len(training), recipe.train.batch_size, recipe.train.seed, self._share
-        )
-        layout = torch.channels_last if recipe.train.channels_last else torch.preserve_format
+        self._processes = Processes(accelerator)
+        table = recipe.train
+        layout = torch.channels_last if table.channels_last else torch.preserve_format
         placed: Any = trainer.network.to(accelerator.device)
         self.network: nn.Module = placed.to(memory_format=layout)
-        decay = recipe.train.ema_decay
-        self.average = WeightAverage(self.network, decay) if decay else None
-        self._optimizer = make_optimizer(recipe.train, self.network)
-        self._speed = Speed(recipe.train.batch_size)
-        self._last_checkpoint = time.monotonic()
+        modules = trainer.averaged if isinstance(trainer, Averages) else ("",)
+        decay = table.ema_decay
+        self.average = WeightAverage(self.network, decay, modules) if decay else None
+        self._turns = Turns(trainer, table, self.network, self._processes)
+        self.total_steps = table.total_steps(len(training))
+        if table.steps is None:
+            self.total_steps = math.ceil(self.total_steps / self._turns.batches)
+        share = Share(self._processes.rank, self._processes.count)
+        self._batches = Batches(
+            training,
+            table,
+            recipe.data.flip,
+            self.total_steps,
+            share,
+            self.device,
+            self._turns.batches,
+        )
+        self._updater = Updater(
+            table,
+            self.network,
+            trainer.losses,
+            self._turns,
+            self._batches,
+            self.average,
+            Precision(table, self.device),
+            self._processes,
+            self.total_steps,
+            self._warn,
+        )
+        self._speed = Speed(table.batch_size * self._turns.batches)
+        self._steering: Steering | None = None
+        self._compiled: str | None = None
+        self._news: dict[str, Any] = {}
 
     @property
     def device(self) -> torch.device:
@@ -123,9 +145,37 @@ class Engine:
         """The network whose weights are kept: the moving average, where there is one."""
         return self.network if self.average is None else self.average.network
 
+    def _warn(self, sentence: str) -> None:
+        self._reporter.emit("warning", self.step, message=sentence)
+
     def restore(self) -> None:
         """Go on from the saved state; ``LatentLabError`` when it cannot be read."""
-        self.step = load_state(self.folder, self.network, self._optimizer, self.average)
+        self.step, past = load_state(
+            self.folder, self.network, self._turns.optimizers, self.average
+        )
+        # A state of the first version is one of a network without such weights.
+        self.initialised = bool(past.get("initialised", True))
+        self._compiled = past.get("compiled")
+        self._updater.restore(past)
+
+    def _initialise(self) -> None:
+        """Set the weights that depend on data, and let all processes begin alike."""
+        if not self.initialised:
+            if isinstance(self.trainer, Initialises):
+                torch.manual_seed(derived_seed("initialise", self.recipe.train.seed))
+                with torch.no_grad(), self._processes.agreed():
+                    self.network.train()
+                    self.trainer.initialise(self.network, self._batches.first())
+            if self.average is not None:
+                self.average.restart()
+            self.initialised = True
+        self._processes.check_same(
+            self.step,
+            "The processes do not stand at the same step: give all of them the same run folder, "
+            "on a disk that they share.",
+        )
+        kept = [self.average.network] if self.average is not None else []
+        self._processes.spread(self.network, *kept)
 
     def run(self, until: int, interrupts: Interrupts) -> str | None:
         """Train up to step ``until``; return why it stopped before, or ``None``.
@@ -134,103 +184,118 @@ class Engine:
             LatentLabError: the run cannot go on; the last checkpoint is whole.
         """
         table = self.recipe.train
-        wrapped = self._accelerator.prepare(self.network)
-        optimizer = self._accelerator.prepare(self._optimizer)
-        if table.precision == "bf16":
-            wrapped = _Bfloat16(wrapped, self.device.type)
-        self._speed = Speed(table.batch_size)
-        flip, workers = self.recipe.data.flip, table.num_workers
-        reader = ReadAhead(
-            self.training, self._sampler, self.step, until, flip=flip, workers=workers
-        )
-        with reader as ahead:
-            while self.step < until:
-                figures = self._update(wrapped, optimizer, self._batch(ahead.next()))
-                self.step += 1
-                self._speed.step_done()
-                if self.step % table.log_every == 0 or self.step in (1, until):
-                    self._log(figures, ahead)
-                elif self.device.type == "cpu":
-                    self._check(figures)
-                self._sample_if_due(until)
-                due, reason = self._due(interrupts)
-                if due != GO_ON and self.step < until:
-                    self.checkpoint(must=due == STOP)
-                if due == STOP and self.step < until:
-                    return reason
+        per_step = self._turns.batches
+        with ExitStack() as stack:
+            stack.enter_context(determinism(table, self.device))
+            with self._processes.agreed():
+                trackers = Trackers(
+                    self._accelerator, self.recipe, self.folder, self.step, self._warn
+                )
+            stack.callback(trackers.close)
+            self._initialise()
+            self._steering = Steering(
+                self.folder, interrupts, self._processes, 60.0 * table.checkpoint_every_minutes
+            )
+            ahead = ReadAhead(
+                self.training,
+                self._batches.sampler,
+                self.step * per_step,
+                until * per_step,
+                flip=self.recipe.data.flip,
+                workers=table.num_workers,
+                pin=self.device.type == "cuda",
+                warn=self._warn,
+            )
+            reading = _Reading(stack.enter_context(ahead), per_step, self.step)
+            self.network.train()
+            self._compile(reading)
+            self._speed = Speed(table.batch_size * per_step)
+            return self._steps(until, reading, trackers, self._steering)
+
+    def _compile(self, reading: _Reading) -> None:
+        mode = self.recipe.train.compile
+        if mode == "off":
+            return
+        compiling = Compiling(self._updater, self._processes, self._warn)
+        found = compiling.decide(mode, self.step, reading.fetch, self._compiled)
+        if mode == "measure":
+            self._compiled = found.choice
+        self._news["compile"] = found.record()
+
+    def _steps(
+        self, until: int, reading: _Reading, trackers: Trackers, steering: Steering
+    ) -> str | None:
+        every = self.recipe.train.log_every
+        on_cpu = self.device.type == "cpu"
+        while self.step < until:
+            reading.at(self.step)
+            told = self.step + 1 in (1, until) or (self.step + 1) % every == 0
+            figures = self._updater.step(self.step, reading.fetch, norms=told)
+            self.step += 1
+            self._speed.step_done()
+            if told:
+                self._log(figures, reading.ahead, trackers)
+            elif on_cpu:
+                # On a GPU this would wait for the device.
+                self._updater.check(self.step)
+            self._sample_if_due(until)
+            if self.step < until and (reason := self._obey(steering)) is not None:
+                return reason
         return None
 
-    def _batch(self, raw: RawBatch) -> Batch:
-        device, table = self.device, self.recipe.train
-        # (B, H, W, C) seen as (B, C, H, W) is channels last as it stands.
-        images = torch.from_numpy(raw.images).to(device).permute(0, 3, 1, 2)
-        images = images.float().mul_(2.0 / 255.0).sub_(1.0)
-        if raw.flips is not None:
-            mirror = torch.from_numpy(raw.flips).to(device)[:, None, None, None]
-            images = torch.where(mirror, images.flip(3), images)
-        layout = torch.channels_last if table.channels_last else torch.contiguous_format
-        labels, visible = {}, {}
-        for name, column in self.training.labels.items():
-            labels[name] = torch.from_numpy(column.values[raw.indices]).to(device)
-            seen = np.ones(len(raw.indices), np.bool_)
-            if column.visible is not None:
-                seen = column.visible[raw.indices]
-            visible[name] = torch.from_numpy(seen).to(device)
-        return Batch(
-            images=images.contiguous(memory_format=layout),
-            labels=labels,
-            visible=visible,
-            step=raw.step,
-            total_steps=self.total_steps,
-            normal=normal_draws(table.seed, raw.step, table.batch_size, self._share, device),
-            epoch=self._sampler.epoch(raw.step),
-        )
+    def _obey(self, steering: Steering) -> str | None:
+        """Do what is asked for after a step; return why to stop, if so."""
+        decision, reason = steering.decide(self.step)
+        if decision == GO_ON:
+            return None
+        if decision == CHECKPOINT:
+            self.checkpoint(must=False)
+            return None
+        self.checkpoint()
+        if decision == PAUSE:
+            decision, reason = self._pause(steering)
+        return reason if decision == STOP else None
 
-    def _update(self, wrapped: nn.Module, optimizer: Any, batch: Batch) -> Figures:
-        table = self.recipe.train
-        # Whatever the network itself draws (dropout) is a function of the step too.
-        torch.manual_seed(derived_seed("network", table.seed, batch.step, self._share.rank))
-        rate = learning_rate(table, batch.step, self.total_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        wrapped.train()
-        losses = self.trainer.losses(wrapped, batch)
-        self._accelerator.backward(losses["loss"])
-        limit = table.clip_norm or float("inf")
-        grad_norm = self._accelerator.clip_grad_norm_(self.network.parameters(), limit)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update(self.network)
-        return Figures({n: v.detach() for n, v in losses.items()}, rate, grad_norm.detach())
+    def _pause(self, steering: Steering) -> tuple[int, str]:
+        """Wait until the PAUSE file is gone or the run is asked to stop."""
+        before = time.perf_counter()
+        self._reporter.emit("pause", self.step, message="a PAUSE file asked for it")
+        decision, reason = PAUSE, ""
+        while decision == PAUSE:
+            decision, reason = steering.wait()
+            self._reporter.check()
+        if decision != STOP:
+            self._reporter.emit("continue", self.step)
+        self._speed.pause(time.perf_counter() - before)
+        return decision, reason
 
-    def _check(self, figures: Figures) -> None:
-        if not bool(torch.isfinite(figures.losses["loss"]).all()):
-            raise NotFiniteError(
-                f"The loss is no longer a finite number at step {self.step}: lower "
-                "train.learning_rate or set train.clip_norm, then resume from the last checkpoint."
-            )
-
-    def _log(self, figures: Figures, ahead: ReadAhead) -> None:
-        names = list(figures.losses)
-        stacked = torch.stack([figures.losses[n].float() for n in names])
-        mean = self._accelerator.reduce(stacked, reduction="mean").tolist()
-        losses = dict(zip(names, mean, strict=True))
-        loss = losses.pop("loss")
+    def _log(self, figures: Figures, ahead: ReadAhead, trackers: Trackers) -> None:
+        losses, norms = figures.losses, figures.grad_norms
+        values = [v.float().reshape(()) for v in [*losses.values(), *norms.values()]]
+        # One transfer for all of them.
+        numbers = torch.stack(values).tolist()
+        told = dict(zip(losses, numbers))
+        grad_norms = dict(zip(norms, numbers[len(losses) :]))
+        loss = told[figures.main]
+        if not self._turns.alternates:
+            del told["loss"]
         waited, ahead.waited = ahead.waited, 0.0
-        self._reporter.emit(
-            "step",
-            self.step,
-            total_steps=self.total_steps,
-            epoch=round(self._sampler.epoch(self.step), 4),
-            loss=loss,
-            losses=losses,
-            learning_rate=figures.learning_rate,
-            grad_norm=float(figures.grad_norm),
+        first = self._turns.phases[0].optimizer
+        data: dict[str, Any] = {
+            "total_steps": self.total_steps,
+            "epoch": round(self._batches.epoch(self.step), 4),
+            "loss": loss,
+            "losses": told,
+            "learning_rate": figures.learning_rate,
+            "grad_norm": grad_norms.get(first),
+            **({"grad_norms": grad_norms} if len(grad_norms) > 1 else {}),
             **self._speed.measure(self.total_steps - self.step, waited),
             **memory_mb(self.device),
-        )
-        self._check(figures)
+        }
+        trackers.log(data, self.step)
+        self._reporter.emit("step", self.step, **data, **self._news)
+        self._news = {}
+        self._updater.check(self.step)
 
     def _sample_if_due(self, until: int) -> None:
         table = self.recipe.train
@@ -238,18 +303,29 @@ class Engine:
         if not regular and self.step not in (until, self.total_steps):
             return
         before = time.perf_counter()
-        if self._accelerator.is_main_process:
-            self.sample()
+        self._processes.average_buffers(self.network, self.kept)
+        with self._processes.agreed():
+            if self.is_main:
+                self.sample()
         self._speed.pause(time.perf_counter() - before)
 
-    @torch.no_grad()
+    @contextmanager
+    def _evaluating(self) -> Iterator[nn.Module]:
+        """Give the network to keep in evaluation mode, without gradients."""
+        network, training = self.kept, self.network.training
+        network.eval()
+        try:
+            with torch.no_grad():
+                yield network
+        finally:
+            # Submodules that are not averaged are those that train.
+            self.network.train(training)
+
     def sample(self) -> None:
         """Write the sample sheet of this step."""
-        network = self.kept
-        was_training = network.training
-        network.eval()
-        images = self.trainer.samples(network, self.held_out, self.recipe.train.sample_count)
-        network.train(was_training)
+        with self._evaluating() as network:
+            count = self.recipe.train.sample_count
+            images = self.trainer.samples(network, self.held_out, count)
         path = self.folder.sample(self.step)
         what = f"The sample sheet of step {self.step}"
         write = partial(write_sheet, path, images)
@@ -257,21 +333,20 @@ class Engine:
             relative = path.relative_to(self.folder.path).as_posix()
             self._reporter.emit("sample", self.step, path=relative)
 
-    def _due(self, interrupts: Interrupts) -> tuple[int, str]:
-        minutes = self.recipe.train.checkpoint_every_minutes
-        decision, reason = GO_ON, ""
-        if self.folder.stop.exists():
-            decision, reason = STOP, "a STOP file asked for it"
-        elif interrupts.asked:
-            decision, reason = STOP, "it was interrupted"
-        elif minutes and time.monotonic() - self._last_checkpoint >= 60.0 * minutes:
-            decision = CHECKPOINT
-        if self._share.processes > 1:
-            # The first process decides, so that no two of them part ways.
-            from accelerate.utils import broadcast
+    def held_out_loss(self, max_images: int = MAX_IMAGES) -> float | None:
+        """Return the loss of the network to keep on held-out images, or the family's own score.
 
-            decision = int(broadcast(torch.tensor([decision], device=self.device)).item())
-        return decision, reason
+        Images and draws are the same each time, whatever the step.
+
+        Returns:
+            The mean over at most ``max_images`` images; ``None`` for a family whose losses say
+            nothing about quality (``Alternates`` without ``Scores``).
+        """
+        rows = max(1, self._batches.rows // self._updater.parts)
+        with self._evaluating() as network:
+            return held_out_loss(
+                self.trainer, network, self._batches, self.held_out, max_images, rows
+            )
 
     def checkpoint(self, must: bool = True) -> None:
         """Write checkpoint and state; the ones before stay whole until these are.
@@ -284,20 +359,27 @@ class Engine:
         """
         before = time.perf_counter()
         saved = True
-        if self._accelerator.is_main_process:
-            what = f"The checkpoint of step {self.step}"
-            saved = patiently(self._save, self._reporter, self.step, what, must=must)
-        self._last_checkpoint = time.monotonic()
-        if not saved:
-            minutes = self.recipe.train.checkpoint_every_minutes
-            self._last_checkpoint += RETRY_SECONDS - 60.0 * minutes
+        self._processes.average_buffers(self.network, self.kept)
+        with self._processes.agreed():
+            if self.is_main:
+                what = f"The checkpoint of step {self.step}"
+                saved = patiently(self._save, self._reporter, self.step, what, must=must)
+        if self._steering is not None:
+            self._steering.saved(None if saved else RETRY_SECONDS)
         self._speed.pause(time.perf_counter() - before)
 
-    def _save(self, held_out_loss: float | None = None) -> None:
+    def _save(self) -> None:
         self._reporter.sync()
-        save_state(self.folder, self.step, self.network, self._optimizer, self.average)
+        memory = self._updater.memory() | {
+            "initialised": self.initialised,
+            "compiled": self._compiled,
+        }
+        save_state(
+            self.folder, self.step, self.network, self._turns.optimizers, self.average, memory
+        )
         if not self.step:
             return
+        loss = self.held_out_loss()
         best = write_checkpoint(
             self.folder,
             self.trainer,
@@ -306,23 +388,8 @@ class Engine:
             self.training.describe(),
             self.step,
             self.device,
-            held_out_loss=held_out_loss,
+            held_out_loss=loss,
             origin=self._reporter.origin,
         )
         path = self.folder.checkpoint(self.step).relative_to(self.folder.path).as_posix()
-        self._reporter.emit(
-            "checkpoint", self.step, path=path, held_out_loss=held_out_loss, best=best
-        )
-
-
-def out_of_memory(error: BaseException) -> LatentLabError | None:
-    """Return a sentence when an error means that memory ran out."""
-    text = str(error).lower()
-    exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    if exhausted or (isinstance(error, RuntimeError) and "can't allocate memory" in text):
-        return LatentLabError(
-            "There is not enough memory for this recipe: lower train.batch_size or data.size, "
-            "then resume.",
-            str(error),
-        )
-    return None
+        self._reporter.emit("checkpoint", self.step, path=path, held_out_loss=loss, best=best)

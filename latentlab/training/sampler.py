@@ -97,20 +97,60 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def normal_draws(
-    seed: int, step: int, batch_size: int, share: Share, device: torch.device
-) -> Callable[[str, tuple[int, ...]], Tensor]:
-    """Return ``Batch.normal`` of a step: N(0, 1) float32 of ``(rows of this process, *shape)``.
+Normal = Callable[[str, tuple[int, ...]], "Tensor"]
+
+
+class Draws:
+    """The normal draws of one global batch, cut into rows.
 
     The same device kind gives the same draws; CPU and CUDA differ from each other.
+
+    Args:
+        seed: of the run.
+        step: optimiser steps before it.
+        batch_size: global.
+        device: where the draws are made.
+        repeat: of a phase that runs several times a step, from 0.
+        keep: remember what was drawn, for the next micro-batch.
     """
-    # Here, so that looking at the order of the images needs no torch.
-    import torch
 
-    def normal(stream: str, shape: tuple[int, ...]) -> Tensor:
-        generator = torch.Generator(device)
-        generator.manual_seed(derived_seed("normal", seed, step, stream))
-        draws = torch.randn((batch_size, *shape), generator=generator, device=device)
-        return draws[share.slice(batch_size)]
+    def __init__(
+        self,
+        seed: int,
+        step: int,
+        batch_size: int,
+        device: torch.device,
+        repeat: int = 0,
+        keep: bool = False,
+    ) -> None:
+        self._parts: tuple[object, ...] = ("normal", seed, step)
+        self._repeat = (repeat,) if repeat else ()
+        self._batch_size, self._device = batch_size, device
+        self._kept: dict[tuple[str, tuple[int, ...]], Tensor] | None = {} if keep else None
 
-    return normal
+    def rows(self, rows: slice) -> Normal:
+        """Return ``Batch.normal`` for some rows: N(0, 1) float32 of ``(rows, *shape)``."""
+
+        def normal(stream: str, shape: tuple[int, ...]) -> Tensor:
+            return self._whole(stream, tuple(shape))[rows]
+
+        return normal
+
+    def _whole(self, stream: str, shape: tuple[int, ...]) -> Tensor:
+        if self._kept is not None and (stream, shape) in self._kept:
+            return self._kept[stream, shape]
+        import torch
+
+        generator = torch.Generator(self._device)
+        generator.manual_seed(derived_seed(*self._parts, stream, *self._repeat))
+        draws = torch.randn((self._batch_size, *shape), generator=generator, device=self._device)
+        if self._kept is not None:
+            self._kept[stream, shape] = draws
+        return draws
+
+
+def normal_draws(
+    seed: int, step: int, batch_size: int, share: Share, device: torch.device
+) -> Normal:
+    """Return ``Batch.normal`` of a step for a process's share; see ``Draws``."""
+    return Draws(seed, step, batch_size, device).rows(share.slice(batch_size))

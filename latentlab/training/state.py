@@ -1,11 +1,15 @@
-"""What resuming needs, as safetensors and JSON: weights, average, optimiser moments, position."""
+"""What resuming needs, as safetensors and JSON: weights, average, optimiser moments, position.
+
+Version 1 had one optimiser (``optimizer.<index>.<moment>``) and is still read. Version 2 names
+them (``optimizer.<name>.<index>.<moment>``) and keeps what the engine itself remembers.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -17,7 +21,7 @@ from latentlab.core.modelfile import replace_file
 from latentlab.core.runs import RunFolder
 from latentlab.training.ema import WeightAverage
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class NotFiniteError(LatentLabError):
@@ -26,18 +30,22 @@ class NotFiniteError(LatentLabError):
 
 def _copy(tensor: Tensor) -> Tensor:
     # Contiguous and owned: safetensors takes neither channels-last strides nor shared memory.
-    return tensor.detach().cpu().contiguous().clone()
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
-def _moments(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _moments(
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
-    for index, entry in optimizer.state_dict()["state"].items():
-        for name, value in entry.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{name}"] = _copy(value)
-            else:
-                values[f"{index}.{name}"] = value
+    for optimizer_name, optimizer in optimizers.items():
+        for index, entry in optimizer.state_dict()["state"].items():
+            for name, value in entry.items():
+                key = f"{optimizer_name}.{index}.{name}"
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{key}"] = _copy(value)
+                else:
+                    values[key] = value
     return tensors, values
 
 
@@ -45,10 +53,19 @@ def save_state(
     folder: RunFolder,
     step: int,
     network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Mapping[str, torch.optim.Optimizer],
     average: WeightAverage | None,
+    engine: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the state of a run; the one before it stays whole until this one is.
+
+    Args:
+        folder: the run.
+        step: optimiser steps done.
+        network: that is trained.
+        optimizers: by name.
+        average: of the weights.
+        engine: what the engine remembers besides, in JSON's types.
 
     Raises:
         NotFiniteError: a weight is not finite; nothing is written.
@@ -62,9 +79,8 @@ def save_state(
                 "lower train.learning_rate or set train.clip_norm, then resume."
             )
     if average is not None:
-        states = average.network.state_dict().items()
-        tensors |= {f"average.{n}": _copy(t) for n, t in states}
-    moments, values = _moments(optimizer)
+        tensors |= {f"average.{n}": _copy(t) for n, t in average.state().items()}
+    moments, values = _moments(optimizers)
     tensors |= moments
     target = folder.state / f"step_{step:07d}.safetensors"
     replace_file(target, lambda path: save_file(tensors, path))
@@ -73,7 +89,9 @@ def save_state(
         "step": step,
         "tensors": target.name,
         "average_updates": average.updates if average is not None else 0,
+        "optimizers": sorted(optimizers),
         "optimizer": values,
+        "engine": dict(engine or {}),
         "torch_version": torch.__version__,
     }
     text = json.dumps(record, indent=1)
@@ -100,6 +118,7 @@ def _record(folder: RunFolder) -> dict[str, Any] | None:
             raise LatentLabError(f"'{path}' was written by a newer LatentLab: update LatentLab.")
         int(record["step"]), str(record["tensors"]), int(record["average_updates"])
         record["optimizer"].items()
+        record.setdefault("engine", {}).items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
     return dict(record)
@@ -116,15 +135,15 @@ def _damaged(path: Path, error: Exception) -> LatentLabError:
 def load_state(
     folder: RunFolder,
     network: nn.Module,
-    optimizer: torch.optim.Optimizer | None,
+    optimizers: Mapping[str, torch.optim.Optimizer],
     average: WeightAverage | None,
-) -> int:
-    """Put the saved state back and return its step.
+) -> tuple[int, dict[str, Any]]:
+    """Put the saved state back; return its step and what the engine remembered.
 
     Args:
         folder: the run.
         network: takes the weights.
-        optimizer: takes its moments; ``None`` leaves them on the disk.
+        optimizers: take their moments.
         average: takes the moving average.
 
     Raises:
@@ -139,15 +158,23 @@ def load_state(
         network.load_state_dict(_below(tensors, "network."))
         if average is not None:
             average.load(_below(tensors, "average."), int(record["average_updates"]))
-        if optimizer is not None:
-            _load_moments(optimizer, _below(tensors, "optimizer."), record["optimizer"])
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        if record.get("optimizers", sorted(optimizers)) != sorted(optimizers):
+            raise ValueError(f"it has the optimizers {', '.join(record['optimizers'])}")
+        moments, values = _below(tensors, "optimizer."), dict(record["optimizer"])
+        for name, optimizer in optimizers.items():
+            # The first version had one optimiser, without a name.
+            below = f"{name}." if int(record["version"]) > 1 else ""
+            _load_moments(optimizer, _below(moments, below), _below(values, below))
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, IndexError) as error:
         raise _damaged(path, error) from error
-    return int(record["step"])
+    return int(record["step"]), dict(record["engine"])
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)}
+T = TypeVar("T")
+
+
+def _below(values: Mapping[str, T], prefix: str) -> dict[str, T]:
+    return {n[len(prefix) :]: t for n, t in values.items() if n.startswith(prefix)}
 
 
 def _load_moments(

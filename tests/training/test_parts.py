@@ -56,7 +56,7 @@ def test_average_is_the_closed_form() -> None:
             for parameter in network.parameters():
                 parameter.add_(torch.randn_like(parameter))
         network(torch.randn(16, 3) * (update + 1))
-        average.update(network)
+        average.update()
         decay = min(0.6, (1 + update) / (10 + update))
         assert decay_at(0.6, update) == decay
         for name, tensor in network.state_dict().items():
@@ -78,7 +78,7 @@ def test_averaged_batch_norm_fits_the_data() -> None:
     draw = lambda rows: torch.randn(rows, 2, generator=generator) * 3 + 5  # noqa: E731
     for _ in range(200):
         network(draw(64))
-        average.update(network)
+        average.update()
     with torch.no_grad():
         normalised = average.network(draw(20_000))
     torch.testing.assert_close(normalised.mean(0), torch.zeros(2), atol=0.05, rtol=0)
