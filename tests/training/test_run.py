@@ -182,11 +182,11 @@ def test_not_a_number_stops_and_keeps_the_last_checkpoint(tmp_path: Path, monkey
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     network = tiny.TinyNetwork(5)
     optimizer = torch.optim.Adam(network.parameters())
-    state.save_state(RunFolder(tmp_path), 1, network, optimizer, None)
+    state.save_state(RunFolder(tmp_path), 1, network, {"main": optimizer}, None)
     with torch.no_grad():
         network.outer.bias[0] = math.inf
     with pytest.raises(state.NotFiniteError, match=r"outer\.bias"):
-        state.save_state(RunFolder(tmp_path), 2, network, optimizer, None)
+        state.save_state(RunFolder(tmp_path), 2, network, {"main": optimizer}, None)
     assert state.saved_step(RunFolder(tmp_path)) == 1
 
 
