@@ -84,6 +84,11 @@ class EventsReader:
             stream.seek(0)
             first = stream.readline(_FIRST_LINE)
             if not first.endswith(b"\n") and len(first) < _FIRST_LINE:
+                if self._identity:
+                    # The file was emptied: a run begins anew there.
+                    self._identity = ""
+                    yield self._piece(Batch())
+                    self._restart = True
                 return
             self._identity = hashlib.blake2b(first, digest_size=16).hexdigest()
             if self.size >= COARSE_FROM:
