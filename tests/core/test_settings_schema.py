@@ -12,6 +12,7 @@ import pytest
 
 from latentlab.catalog import FAMILIES
 from latentlab.core.errors import LatentLabError
+from latentlab.core.families.registry import model_table
 from latentlab.core.recipe import check_recipe, parse_recipe
 from latentlab.core.recipe_comments import commented_toml
 from latentlab.core.recipe_summary import changed_settings, recipe_summary
