@@ -22,6 +22,7 @@ from latentlab.services.run_watch_events import EventsReader
 from latentlab.services.run_watch_files import FilesReader, Heartbeats, RunsReader, is_whole
 from latentlab.services.run_watch_parse import Merger
 from latentlab.services.run_watch_protocol import Piece, RunFiles, RunsFound, Told, Wishes
+from tests.services.run_lines import line, make_run, save, steps
 
 # Files beside the events.
 
@@ -74,12 +75,10 @@ def test_a_run_without_anything_has_nothing(tmp_path: Path) -> None:
     assert FilesReader(tmp_path / "no such").poll(Merger(), known=True) == RunFiles()
 
 
-from tests.services.run_lines import line, make_run, save, steps
-
-
-def test_events_name_files_inside_their_run_only(path: Path) -> None:
+def test_events_name_files_inside_their_run_only(tmp_path: Path) -> None:
     text = line("sample", step=1, path="../../secret.png") + line("sample", step=2, path="C:\\x")
     text += line("sample", step=3, path="/etc/passwd") + line("sample", step=4, path="a/..")
+    path = tmp_path / "events.jsonl"
     reader = EventsReader(path)
     path.write_text(text)
     assert len(list(reader.poll())) == 1
