@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import StoredModel, read_model
+from latentlab.core.paths import runs_folder
 from latentlab.core.recipe import Recipe, load_recipe
 from latentlab.core.run_status import RunState, summary
 from latentlab.core.runs import RunFolder
 from latentlab.services.library import Entry, RunModel
-from latentlab.services.library_entries import content_of
+from latentlab.services.library_entries import content_of, run_names
 from latentlab.services.library_runs import cannot_explore, is_finished
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class RunLook:
         checkpoint_minutes: between two checkpoints; 0 when only the end writes one.
         finished: the run has left its model.
         model: newer weights than the asker has; ``None`` where there are none.
+        problem: why this run can never be explored; empty where it can.
     """
 
     state: RunState
@@ -50,6 +52,7 @@ class RunLook:
     checkpoint_minutes: float
     finished: bool
     model: RunModel | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +102,7 @@ def look_at_run(
         known_step: of these weights; -1 for none.
 
     Raises:
-        LatentLabError: not a run, of a family that has no latent space, or its weights do not fit
-            into the memory of the device.
+        LatentLabError: its weights do not fit into the memory of the device.
     """
     folder = Path(run)
     look, found = yield from _aside(lambda: _read(folder, known, known_step))
@@ -114,15 +116,16 @@ def _read(run: Path, known: str, known_step: int) -> tuple[RunLook, _Found | Non
     """Read what there is to read; in a thread."""
     status, recipe = summary(run), _recipe(run)
     if status is None:
-        raise LatentLabError(f"'{run}' is not a training run: it holds no recipe.toml.")
+        problem = f"'{run}' is not a training run any more: it holds no recipe.toml."
+        return RunLook("interrupted", 0, 0, 0.0, False, problem=problem), None
     family = status.status.family or ("" if recipe is None else recipe.model.family)
     reason = cannot_explore(family)
-    if reason:
-        raise LatentLabError(f"'{run.name}' cannot be explored. {reason}")
     minutes = 0.0 if recipe is None else recipe.train.checkpoint_every_minutes
     finished = is_finished(run)
     told = status.status
     look = RunLook(status.state, told.step, told.total_steps, minutes, finished)
+    if reason:
+        return replace(look, problem=f"'{run.name}' cannot be explored. {reason}"), None
     if finished and known == str(RunFolder(run).model):
         return look, None
     for path in candidates(run, known, known_step):
@@ -190,6 +193,7 @@ def _taken(context: JobContext, name: str, run: Path, found: _Found, finished: b
         parameters=sum(array.size for array in stored.weights.values()),
         content=content_of(stored.header, directions),
         run=run,
+        portable=finished and run.parent == runs_folder() and name == run_names(run)[0],
         step=None if finished else step_of(found.path),
     )
     taken = RunModel(entry, directions, stored.preview, finished)

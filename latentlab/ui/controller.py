@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from latentlab.ui.controller_edits import EditActions
 from latentlab.ui.controller_effects import EffectActions
 from latentlab.ui.controller_files import FileActions
 from latentlab.ui.controller_models import ModelActions
+from latentlab.ui.controller_runs import RunActions
 from latentlab.ui.controller_tray import TrayActions
 from latentlab.ui.controller_watch import WatchActions
 from latentlab.ui.document_directions import moves
@@ -46,6 +47,7 @@ class Controller(
     EffectActions,
     ArrayActions,
     WatchActions,
+    RunActions,
     QObject,
 ):
     """What the window shows and every change of it.
@@ -300,24 +302,6 @@ class Controller(
             self._bridge.preview(request)
         return sequence
 
-    def thumbnail(
-        self, picture: Picture, document: Document | None = None
-    ) -> NDArray[np.uint8] | None:
-        """Return the first image of a picture, uint8 ``(H, W, C)``, or ask for it.
-
-        What was asked for comes as ``thumbnail_rendered`` with ``thumbnail_key(picture)``.
-        ``document`` is the one that the picture stands in, when it is not the current one.
-        """
-        key = self.thumbnail_key(picture, document)
-        image = self._thumbnails.get(key)
-        if image is None and not self._thumbnails.waits(key):
-            # A vector that is gone: no image, as for latents that are gone.
-            with suppress(LatentLabError):
-                own = self.own_directions(picture, document=document)
-                self._thumbnails.ask(key, picture, own)
-                self.free_arrays()
-        return image
-
     def photo_of(self, picture: Picture | None) -> NDArray[np.uint8] | None:
         """Return the photograph that was encoded, uint8 ``(H, W, C)``, if the picture has one."""
         if picture is None or picture.photo is None or picture.photo not in self.store:
@@ -340,7 +324,7 @@ class Controller(
             self.last_images, self.rendered_picture = result.images, picture
             self.last_frame_ms = result.total_ms
             if result.final and picture is not None and not self._dragging():
-                self._thumbnails.put(key, np.array(result.images[0]))
+                self._thumbnails.put(key, picture.model, np.array(result.images[0]))
         self.canvas_rendered.emit(result)
 
     def _dragging(self) -> bool:

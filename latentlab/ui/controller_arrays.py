@@ -1,11 +1,16 @@
-"""The controller's part about the arrays of pictures: which are needed, and which may go."""
+"""The controller's part about small images and arrays of pictures: which are needed, which go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from weakref import WeakMethod
 
-from latentlab.core.document import Picture
+import numpy as np
+from numpy.typing import NDArray
+
+from latentlab.core.document import Document, Picture
+from latentlab.core.errors import LatentLabError
 from latentlab.core.store import DEFAULT_LIMIT
 
 _ROOM = DEFAULT_LIMIT // 8
@@ -14,6 +19,29 @@ _ROOM = DEFAULT_LIMIT // 8
 
 class ArrayActions:
     """Methods of ``Controller``; see there."""
+
+    def thumbnail(
+        self, picture: Picture, document: Document | None = None
+    ) -> NDArray[np.uint8] | None:
+        """Return the first image of a picture, uint8 ``(H, W, C)``, or ask for it.
+
+        What was asked for comes as ``thumbnail_rendered`` with ``thumbnail_key(picture)``; an image
+        of older weights is returned until the new one has come. ``document`` is the one that the
+        picture stands in, when it is not the current one.
+        """
+        key = self.thumbnail_key(picture, document)
+        image, old = self._thumbnails.get(key), self._thumbnails.outdated(key)
+        if (image is None or old) and not self._thumbnails.waits(key):
+            # A vector that is gone: no image, as for latents that are gone.
+            with suppress(LatentLabError):
+                own = self.own_directions(picture, document=document)
+                self._thumbnails.ask(key, picture, own)
+                self.free_arrays()
+        return image
+
+    def thumbnail_outdated(self, key: str) -> bool:
+        """Whether the image of a key is of older weights, and should be asked for again."""
+        return self._thumbnails.outdated(key) and not self._thumbnails.waits(key)
 
     def hold_pictures(self, holder: Callable[[], Iterable[Picture]]) -> None:
         """Keep the arrays of the pictures that a bound method returns, while its object lives.

@@ -12,7 +12,6 @@ from latentlab.core.direction import Direction
 from latentlab.core.directionfile import load_direction, save_direction
 from latentlab.core.document import DirectionRecord, Document, Picture
 from latentlab.core.errors import LatentLabError
-from latentlab.core.modelfile import read_directions
 from latentlab.services.library import Entry
 from latentlab.ui import document_directions as changes
 from latentlab.ui.edits import picture_key, readable
@@ -301,6 +300,11 @@ class DirectionActions:
                     f"'{entry.title}' came with LatentLab and stays as it is: export the direction "
                     "as a file instead."
                 )
+            if entry.step is not None:
+                raise LatentLabError(
+                    f"'{entry.id}' is still being trained, and its next checkpoint replaces this "
+                    "one: export the direction as a file instead."
+                )
 
             def stored(_value: object) -> None:
                 self.message.emit(f"{self.title_of(name)} is in '{entry.path.name}' now.", "")
@@ -340,7 +344,7 @@ class DirectionActions:
     ) -> tuple[Document, Picture]:
         """Return the document with directions that came with a picture, and the picture."""
         model = picture.model
-        theirs = read_directions(self.library.resolve(model).path) if directions else {}
+        theirs = self.library.directions(self.library.resolve(model)) if directions else {}
         records = [self.store.put_direction(d, model) for d in directions.values()]
 
         def known(name: str) -> tuple[object, ...] | None:

@@ -43,7 +43,10 @@ class EffectActions:
         """What was measured of the current model: what still holds, or else the newest."""
         if self.model is None:
             return None
-        found = self._effects_kept().get(self.model.spec.fingerprint, [])
+        here = self.model.spec.fingerprint
+        kept = self._effects_kept().get(self.model_mark, [])
+        # While a model learns, what was measured stays to be seen, as of an older step.
+        found = [one if one.fingerprint == here else one.of_older_weights() for one in kept]
         marks = {name: direction_mark(d) for name, d in self.directions.items()}
         for one in reversed(found):
             if all(marks.get(name) == mark for name, mark in one.marks.items()):
@@ -88,8 +91,12 @@ class EffectActions:
             if self.model is None:
                 return
             fingerprint = self.model.spec.fingerprint
-        kept = self._effects_kept().setdefault(fingerprint, [])
-        kept.append(measured(report, directions, reader))
+        here = self.model is not None and (
+            fingerprint == self.model.spec.fingerprint or self.step_of(fingerprint) is not None
+        )
+        mark = self.model_mark if here else fingerprint
+        kept = self._effects_kept().setdefault(mark, [])
+        kept.append(measured(report, directions, reader, fingerprint))
         del kept[:-_KEPT]
         self.effects_changed.emit(self.effects)
 

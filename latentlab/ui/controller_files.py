@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentlab.core.document import History, Picture
+from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.session import Session, load_session, save_session
 
@@ -145,7 +145,7 @@ class FileActions:
         Raises:
             LatentLabError: an array of the history is missing.
         """
-        history = History.restore(self.history.entries, self.history.index)
+        history = self._history_as_shown()
         return Session(history, self.store.subset(history.array_hashes()), {})
 
     @property
@@ -185,7 +185,7 @@ class FileActions:
             self.saved_document = self.document
             self.session_path = path
             self.settings.add_recent(path)
-            self.message.emit(f"Opened: {path.name}", str(path))
+            self.message.emit(f"Opened: {path.name}. {self.weights_note()}".strip(), str(path))
             self.document_changed.emit(self.document)
             return True
         return False

@@ -7,9 +7,9 @@ from pathlib import Path
 from latentlab.catalog import BUNDLED_MODELS
 from latentlab.core.document import Document, History
 from latentlab.core.errors import LatentLabError
-from latentlab.core.modelfile import read_directions
 from latentlab.core.requests import Failure
 from latentlab.services.library import Entry
+from latentlab.services.run_models import RunLook
 from latentlab.ui import edits
 
 
@@ -23,7 +23,7 @@ class ModelActions:
         except LatentLabError as error:
             self.report(error)
             return
-        if not entry.bundled and entry.path.parent not in self.library.folders:
+        if not entry.bundled and entry.path.parent not in self.library.folders and not entry.run:
             self._opened[entry.id] = entry.path
             self.settings.add_recent(entry.path)
         try:
@@ -31,7 +31,8 @@ class ModelActions:
         except LatentLabError as error:
             self.report(error)
             return
-        self._load(entry)
+        if self.library.given(entry.id) is None:
+            self._load(entry)
         self.library_changed.emit()
         canvas = self.document.canvas
         if canvas is not None and canvas.model == entry.id:
@@ -56,21 +57,24 @@ class ModelActions:
 
         It learns of a single file by opening it: pictures of that model wait until then.
         """
-        if entry.id in self._opened:
+        if entry.id in self._opened or entry.run is not None:
             self._loading.add(entry.id)
 
-        def loaded(_result: object) -> None:
-            self._loading.discard(entry.id)
-            waiting = [r for r in self._deferred.values() if r.picture.model == entry.id]
-            for request in waiting:
-                del self._deferred[request.channel]
-                self._bridge.preview(request)
+        def loaded(result: object) -> None:
+            if isinstance(result, RunLook) and result.model is not None:
+                self._take_run_model(result.model)
+            self._release(entry.id)
 
         def failed(failure: Failure) -> None:
             loaded(None)
             self.failed.emit(failure.message, failure.details)
 
         title = f"Opening {entry.title}"
+        if entry.run is not None:
+            # Under the id that it has here, wherever the worker looks for models.
+            arguments = {"model": entry.id, "run": str(entry.run)}
+            self.run_job("look_at_run", title, arguments, loaded, failed)
+            return
         self.run_job("open_model", title, {"model": str(entry.path)}, loaded, failed)
 
     def worker_restarted(self) -> None:
@@ -88,7 +92,8 @@ class ModelActions:
         try:
             self._use_model(self.library.resolve(model))
         except LatentLabError:
-            # The worker says so where the image would be.
+            # The worker says so where the image would be, unless it is the model of a run.
+            self._await_run(model)
             self.model, self.model_entry, self._model_directions = None, None, {}
             self.model_changed.emit(None)
             self._tell_directions()
@@ -98,7 +103,7 @@ class ModelActions:
             self._set_model(entry)
 
     def _set_model(self, entry: Entry) -> None:
-        self._model_directions = dict(read_directions(entry.path))
+        self._model_directions = dict(self.library.directions(entry))
         self.model_entry, self.model = entry, entry.header
         self.model_changed.emit(self.model)
         self._tell_directions()

@@ -16,6 +16,7 @@ class WatchActions:
         if self._feed is None:
             self._feed = RunFeed(self.settings, self)
             self._feed.failed.connect(self.failed)
+            self._feed.runs_changed.connect(self.take_runs)
         return self._feed
 
     def end_runs(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,11 +36,17 @@ class Measured:
         report: the figures.
         marks: ``direction_mark`` by name, of the directions that were measured.
         reader: as it was asked for: ``probe`` or a data source.
+        fingerprint: of the weights that were measured.
     """
 
     report: EffectReport
     marks: Mapping[str, str]
     reader: str = PROBE
+    fingerprint: str = ""
+
+    def of_older_weights(self) -> Measured:
+        """Return it for other weights: then no direction is the one that was measured."""
+        return replace(self, marks=dict.fromkeys(self.marks, ""))
 
     def changed(self, directions: Mapping[str, Direction]) -> tuple[str, ...]:
         """Return the names whose direction is no longer the one that was measured."""
@@ -55,10 +61,12 @@ class Measured:
         return tuple(name for name in directions if name not in self.marks)
 
 
-def measured(report: EffectReport, directions: Iterable[Direction], reader: str) -> Measured:
+def measured(
+    report: EffectReport, directions: Iterable[Direction], reader: str, fingerprint: str = ""
+) -> Measured:
     """Return a report with the marks of the directions that it names."""
     known = {d.name: direction_mark(d) for d in directions if d.name in report.directions}
-    return Measured(report, known, reader)
+    return Measured(report, known, reader, fingerprint)
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,14 @@ def read_map(path: Path, fingerprint: str, spaces: Collection[str]) -> PointSet:
 
     Args:
         path: of the points file.
-        fingerprint: of the weights that they must be of.
+        fingerprint: of the weights that they must be of; empty for any.
         spaces: names of the model's spaces.
 
     Raises:
         LatentLabError: it cannot be read, is of other weights, or is empty.
     """
     points = pointfile.read_points(path)
-    if points.fingerprint != fingerprint or points.space not in spaces:
+    if points.fingerprint != (fingerprint or points.fingerprint) or points.space not in spaces:
         raise LatentLabError(
             "This map was made with other weights of the model: map the data again."
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
+
+NEIGHBOURS = 50
+"""Points that are looked for."""
 
 
 class NewestJobs(QObject):
@@ -78,3 +81,25 @@ class NewestJobs(QObject):
             self.changed.emit()
             # The tracker tells of the end first and hands the value on then.
             QTimer.singleShot(0, self, lambda: [self.ended.emit(kind) for kind in over])
+
+
+def ask_neighbours(model: Any, point: int, metric: str) -> None:
+    """Look for the points of a ``MapModel`` that are nearest to one; it tells of them."""
+    points, path = model.points, model.path
+    if points is None:
+        return
+    count = min(NEIGHBOURS, len(points))
+    arguments = {"path": str(path), "point": int(point), "metric": metric, "count": count}
+    title = "Nearest neighbours" + (" by pixels" if metric == "pixel" else "")
+
+    def found(neighbours: Any) -> None:
+        if model.path == path:
+            model.neighbours_found.emit(neighbours)
+
+    model.jobs.run("map_neighbours", title, arguments, found, lambda _failure: None)
+
+
+def skipped_text(names: Sequence[str]) -> tuple[str, str]:
+    """Return what is said of images that a map left out, and its details."""
+    images = "image was" if len(names) == 1 else "images were"
+    return f"{len(names)} {images} left out: they cannot be read", "\n".join(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -120,6 +120,38 @@ def without_latents(choice: LayoutChoice, coordinates: NDArray[np.float32]) -> P
     """Return a layout whose empty space has no latent."""
     title = TITLES[choice.method]
     return Placed(choice, coordinates, None, f"{title} 1", f"{title} 2")
+
+
+def titled(placed: Placed, title_of: Callable[[str], str]) -> Placed:
+    """Return a layout whose axes are called what the person calls the directions."""
+    if placed.choice.method != DIRECTIONS:
+        return placed
+    x, y = (f"{title_of(name)} (σ)" for name in (placed.choice.x, placed.choice.y))
+    return replace(placed, x_label=x, y_label=y)
+
+
+def aligned(placed: Placed, before: Placed) -> Placed:
+    """Return a layout with its axes turned round where that brings points nearer to their places.
+
+    Principal components have no sign of their own; those of other weights may come mirrored.
+    """
+    choice, shape = placed.choice, placed.coordinates.shape
+    if choice.method not in (PCA, PICTURE) or before.coordinates.shape != shape:
+        return placed
+    old = before.coordinates - before.coordinates.mean(axis=0)
+    signs = np.where((placed.coordinates * old).sum(axis=0) < 0, -1.0, 1.0).astype(np.float32)
+    if (signs > 0).all():
+        return placed
+    plane = placed.plane
+    if plane is not None:
+        x_axis = {name: signs[0] * array for name, array in plane.x_axis.items()}
+        y_axis = {name: signs[1] * array for name, array in plane.y_axis.items()}
+        duals = plane.duals and (
+            {name: signs[0] * array for name, array in plane.duals[0].items()},
+            {name: signs[1] * array for name, array in plane.duals[1].items()},
+        )
+        plane = replace(plane, x_axis=x_axis, y_axis=y_axis, duals=duals)
+    return replace(placed, coordinates=placed.coordinates * signs, plane=plane, index=None)
 
 
 def place_at_once(

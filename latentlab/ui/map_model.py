@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,15 @@ from latentlab.services import maps
 from latentlab.ui import map_layouts
 from latentlab.ui.map_background import Background
 from latentlab.ui.map_cached import newest_map, read_map
-from latentlab.ui.map_jobs import NewestJobs
+from latentlab.ui.map_jobs import NewestJobs, ask_neighbours, skipped_text
 from latentlab.ui.map_layouts import LayoutChoice, Placed
 from latentlab.ui.map_pictures import first_label, latents_picture
 from latentlab.ui.map_three import ThreePictures
+from latentlab.ui.map_weights import MapWeights, same_points
 
 PRIOR_COUNT = 2000
 MUCH_TO_READ = 4 * 2**20
 """A points file of more bytes is read in a thread."""
-NEIGHBOURS = 50
 Points = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 _NONE = np.zeros(0, np.int64)
@@ -46,6 +45,7 @@ class MapModel(QObject):
 
     Signals:
         points_changed: another set of points, or none.
+        points_renewed: the same points, of other weights; they glide to their new places.
         layout_changed: the points stand elsewhere; true asks for a glide.
         colour_changed: another label colours the points.
         shown_changed: other points are shown.
@@ -56,6 +56,7 @@ class MapModel(QObject):
     """
 
     points_changed = Signal()
+    points_renewed = Signal()
     layout_changed = Signal(bool)
     colour_changed = Signal()
     shown_changed = Signal()
@@ -75,12 +76,14 @@ class MapModel(QObject):
         self.selection: Points = _NONE
         self.isolated: Mask | None = None
         self._legend: Mask | None = None
+        self._renewing = False
         self._opened: dict[tuple[str, str], Path] = {}
         self.jobs = NewestJobs(controller, self)
         self.background = Background(self)
         self.reading = Background(self)
         self.jobs.ended.connect(self._job_ended)
         self.three = ThreePictures(controller, self)
+        self.weights_of = MapWeights(controller, self, self)
         self.three.found.connect(self._three_found)
         self.three.failed.connect(self._layout_failed)
         controller.map_model = self
@@ -104,9 +107,14 @@ class MapModel(QObject):
         entry = self._controller.model_entry
         return "" if entry is None else entry.id
 
-    def _mark(self) -> tuple[str, str]:
+    @property
+    def weights(self) -> str:
+        """Fingerprint of the model's weights; empty without one."""
         model = self._controller.model
-        return (self.model_id, "" if model is None else model.spec.fingerprint)
+        return "" if model is None else model.spec.fingerprint
+
+    def _mark(self) -> tuple[str, str]:
+        return (self.model_id, self._controller.model_mark)
 
     def follow_model(self, *_: object) -> None:
         """Show the map of the current model: the one that was open, the bundled one, or none."""
@@ -117,24 +125,33 @@ class MapModel(QObject):
         self._take(None, None)
         if self._controller.model is not None:
             path = self._opened.get(self._mark()) or self.bundled()
-            path = path or newest_map(*self._mark())
+            path = path or newest_map(self.model_id, self.weights)
             if path is not None:
                 self.open(path)
 
     def bundled(self) -> Path | None:
         """Return the points file that came with the model."""
-        return None if self._controller.model is None else maps.bundled_map(*self._mark())
+        return maps.bundled_map(self.model_id, self.weights) if self.weights else None
 
-    def open(self, path: Path | str) -> None:
-        """Show the points of a file; a failure stands where the map would be."""
+    def open(self, path: Path | str, renew: bool = False) -> None:
+        """Show the points of a file; a failure stands where the map would be.
+
+        With ``renew``, the same points as before keep their colours, layout and selection.
+        """
         path = Path(path)
-        model = self._controller.model
+        model, mark = self._controller.model, self._mark()
         names = () if model is None else tuple(space.name for space in model.spec.spaces)
-        read = partial(read_map, path, self._mark()[1], names)
+        # The map of a model that learns may be of an older step of it, and says so.
+        learns = mark[1] != self.weights
+        read = partial(read_map, path, "" if learns else self.weights, names)
 
         def take(points: PointSet) -> None:
-            self._opened[self._mark()] = path
-            self._take(points, path)
+            self._opened[mark] = path
+            if renew and same_points(self.points, points):
+                self._renew(points, path)
+            else:
+                self._take(points, path)
+            self.weights_of.made(points)
 
         def failed(failure: Failure) -> None:
             self._take(None, None)
@@ -145,7 +162,7 @@ class MapModel(QObject):
         self.reading.run(read, take, failed, much=much, title="Reading the map")
 
     def _take(self, points: PointSet | None, path: Path | None) -> None:
-        self.points, self.path = points, path
+        self.points, self.path, self._renewing = points, path, False
         self.placed = self.choice = None
         self.isolated = self._legend = None
         self.colour = None if points is None else first_label(points)
@@ -157,12 +174,21 @@ class MapModel(QObject):
         if points is not None and space is not None:
             self.choose_layout(map_layouts.first_choice(points, space))
 
+    def _renew(self, points: PointSet, path: Path) -> None:
+        """Take the same points of other weights: they glide to where they stand now."""
+        choice, self.points, self.path = self.choice, points, path
+        self._renewing = True
+        self.points_renewed.emit()
+        if choice is not None:
+            self.choose_layout(choice)
+
     def map_source(
         self,
         source: str = PRIOR,
         split: str | None = None,
         count: int = PRIOR_COUNT,
         attributes: str | None = None,
+        renew: bool = False,
     ) -> None:
         """Encode a data set, or sample the prior, and show it; what is shown stays meanwhile."""
         if self._controller.model is None:
@@ -174,19 +200,14 @@ class MapModel(QObject):
             arguments["attributes"] = attributes
         what = "prior samples" if source == PRIOR else Path(source.partition(":")[0] or source).name
         self.failed.emit(None)
-        self.jobs.run("map_points", f"Mapping {what}", arguments, self._mapped, self._points_failed)
+        self.weights_of.begin()
+        mapped = partial(self._mapped, renew=renew)
+        self.jobs.run("map_points", f"Mapping {what}", arguments, mapped, self.failed.emit)
 
-    def _mapped(self, ready: Any) -> None:
-        self.open(ready.path)
-        skipped = len(ready.skipped)
-        if skipped:
-            images = "image was" if skipped == 1 else "images were"
-            self._controller.message.emit(
-                f"{skipped} {images} left out: they cannot be read", "\n".join(ready.skipped)
-            )
-
-    def _points_failed(self, failure: Failure) -> None:
-        self.failed.emit(failure)
+    def _mapped(self, ready: Any, renew: bool = False) -> None:
+        self.open(ready.path, renew)
+        if ready.skipped:
+            self._controller.message.emit(*skipped_text(ready.skipped))
 
     # Where the points stand.
 
@@ -212,7 +233,7 @@ class MapModel(QObject):
         def take(placed: Placed | None) -> None:
             if placed is not None:
                 self._axes = (known.get(choice.x), known.get(choice.y))
-                self._place(self._titled(placed))
+                self._place(map_layouts.titled(placed, self._controller.title_of))
                 return
             if self.placed is None and choice.method != map_layouts.PCA:
                 self._place_meanwhile(points)
@@ -226,20 +247,13 @@ class MapModel(QObject):
             title=f"Placing {len(points):,} points",
         )
 
-    def _titled(self, placed: Placed) -> Placed:
-        """Return a layout whose axes are called what the person calls the directions."""
-        choice = placed.choice
-        if choice.method != map_layouts.DIRECTIONS:
-            return placed
-        x, y = (f"{self._controller.title_of(name)} (σ)" for name in (choice.x, choice.y))
-        return dataclasses.replace(placed, x_label=x, y_label=y)
-
     def picture_of(self, latents: Latents) -> Picture | None:
         """Return the picture of latents of the map's space, as the canvas is conditioned."""
         if self.points is None:
             return None
         store, canvas = self._controller.store, self._controller.document.canvas
-        return latents_picture(latents, self.points, self.model_id, store, canvas)
+        name, weights = self.model_id, self.weights
+        return latents_picture(latents, self.points, name, store, canvas, weights)
 
     def _choose_three(self) -> None:
         if self.three.missing:
@@ -278,6 +292,9 @@ class MapModel(QObject):
             take = partial(self._place, glide=glide)
             self.background.run(work, take, self._layout_failed, much=True, title=title)
             return
+        if self._renewing and self.placed is not None:
+            placed, glide = map_layouts.aligned(placed, self.placed), True
+        self._renewing = False
         glide = glide and self.placed is not None
         self.placed = placed
         self.layout_changed.emit(glide)
@@ -383,15 +400,4 @@ class MapModel(QObject):
 
     def ask_neighbours(self, point: int, metric: str) -> None:
         """Look for the nearest points by ``latent`` or ``pixel`` distance."""
-        if self.points is None:
-            return
-        count = min(NEIGHBOURS, len(self.points))
-        arguments = {"path": str(self.path), "point": int(point), "metric": metric, "count": count}
-        title = "Nearest neighbours" + (" by pixels" if metric == "pixel" else "")
-        path = self.path
-
-        def found(neighbours: Any) -> None:
-            if self.path == path:
-                self.neighbours_found.emit(neighbours)
-
-        self.jobs.run("map_neighbours", title, arguments, found, lambda _failure: None)
+        ask_neighbours(self, point, metric)

@@ -47,11 +47,13 @@ def point_title(points: PointSet, point: int) -> str:
     return f"Seed {row}" if points.is_prior else f"{source_title(points)}, row {row}"
 
 
-def _common(points: PointSet, model: str, like: Picture | None) -> dict[str, Any]:
+def _common(
+    points: PointSet, model: str, like: Picture | None, weights: str = ""
+) -> dict[str, Any]:
     """Return the fields that every picture of a map has; a class or psi as the canvas has it."""
     fields: dict[str, Any] = {
         "model": model,
-        "fingerprint": points.fingerprint,
+        "fingerprint": weights or points.fingerprint,
         "space": points.space,
     }
     if like is not None and like.model == model:
@@ -60,7 +62,12 @@ def _common(points: PointSet, model: str, like: Picture | None) -> dict[str, Any
 
 
 def point_picture(
-    points: PointSet, point: int, model: str, store: ArrayStore, like: Picture | None = None
+    points: PointSet,
+    point: int,
+    model: str,
+    store: ArrayStore,
+    like: Picture | None = None,
+    weights: str = "",
 ) -> Picture:
     """Return the picture of one point; latents of a data set's image go into the store.
 
@@ -70,19 +77,27 @@ def point_picture(
         model: id of the model in the library.
         store: of the pictures' arrays.
         like: has the condition and the options of ``decode``, if it is of this model.
+        weights: fingerprint of those that decode; the points' when not given. With others, a prior
+            sample is what stands at its place: its seed would give another latent.
     """
-    common = _common(points, model, like)
-    if points.is_prior:
-        return Picture(seeds=(int(points.rows[point]),), **common)
+    common = _common(points, model, like, weights)
+    row = int(points.rows[point])
+    if points.is_prior and common["fingerprint"] == points.fingerprint:
+        return Picture(seeds=(row,), **common)
     stored = store.put_latents(points.latents([point]))
-    return Picture(stored=stored, name=f"row {int(points.rows[point])}", **common)
+    return Picture(stored=stored, name=f"{'seed' if points.is_prior else 'row'} {row}", **common)
 
 
 def latents_picture(
-    latents: Latents, points: PointSet, model: str, store: ArrayStore, like: Picture | None = None
+    latents: Latents,
+    points: PointSet,
+    model: str,
+    store: ArrayStore,
+    like: Picture | None = None,
+    weights: str = "",
 ) -> Picture:
     """Return the picture of latents of the map's space; see ``point_picture``."""
-    return Picture(stored=store.put_latents(latents), **_common(points, model, like))
+    return Picture(stored=store.put_latents(latents), **_common(points, model, like, weights))
 
 
 def place_latents(plane: Plane, x: float, y: float) -> Latents:

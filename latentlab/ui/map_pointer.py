@@ -54,6 +54,7 @@ class MapPointer(QObject):
         self._marks.setInterval(_MARK_MS)
         self._marks.timeout.connect(self._tell_mark)
         controller.preview_rendered.connect(self._take)
+        controller.model_reloaded.connect(self._look_again)
         controller.canvas_rendered.connect(self._canvas_rendered)
         controller.selection_changed.connect(self._mark)
         controller.document_changed.connect(self._mark)
@@ -71,6 +72,11 @@ class MapPointer(QObject):
         if picture is not None:
             self._controller.request_preview(CHANNEL, picture)
 
+    def _look_again(self, *_: object) -> None:
+        """Decode the same place with other weights."""
+        target, self.target = self.target, None
+        self.look(target)
+
     def leave(self) -> None:
         """Look at nothing."""
         self.target = None
@@ -87,7 +93,8 @@ class MapPointer(QObject):
         if target.point is not None:
             store, canvas = self._controller.store, self._controller.document.canvas
             model = self._model.model_id
-            return map_pictures.point_picture(points, target.point, model, store, canvas)
+            weights = self._model.weights
+            return map_pictures.point_picture(points, target.point, model, store, canvas, weights)
         if plane is None:
             return None
         return self._model.picture_of(map_pictures.place_latents(plane, target.x, target.y))

@@ -42,6 +42,7 @@ class ThreePictures(QObject):
         self._wanted = False
         self._count = count()
         controller.preview_rendered.connect(self._take)
+        controller.model_reloaded.connect(lambda *_: self._latents.clear())
         controller.hold_pictures(self._held)
 
     def _held(self) -> tuple[Picture, ...]:

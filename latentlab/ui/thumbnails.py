@@ -25,6 +25,8 @@ MAX_BYTES = 64 * 2**20
 class Thumbnails(QObject):
     """The first image of each picture, by a key that says what it shows.
 
+    Where the weights of a model change, its images stay until newer ones have come.
+
     Args:
         bridge: to the worker.
         store: the arrays of the pictures.
@@ -39,6 +41,8 @@ class Thumbnails(QObject):
         self._images: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
         self._bytes = 0
         self._asked: set[str] = set()
+        self._model_of: dict[str, str] = {}
+        self._outdated: set[str] = set()
         bridge.preview_arrived.connect(self._take)
 
     def get(self, key: str) -> NDArray[np.uint8] | None:
@@ -47,6 +51,17 @@ class Thumbnails(QObject):
         if image is not None:
             self._images.move_to_end(key)
         return image
+
+    def outdated(self, key: str) -> bool:
+        """Whether an image is of weights that are gone: it should be asked for again."""
+        return key in self._outdated
+
+    def outdate(self, model: str) -> None:
+        """Count all images of a model as old; those on their way are of its new weights already.
+
+        The worker tells of new weights between the images of the old ones and those of the new.
+        """
+        self._outdated |= {key for key in self._images if self._model_of.get(key) == model}
 
     def waits(self, key: str) -> bool:
         """Whether an image was asked for and is still to come."""
@@ -66,10 +81,12 @@ class Thumbnails(QObject):
         except LatentLabError:
             return
         self._asked.add(key)
+        self._model_of[key] = picture.model
         self._bridge.preview(PreviewRequest(PREFIX + key, 1, one, stored, directions=directions))
 
-    def put(self, key: str, image: NDArray[np.uint8]) -> None:
+    def put(self, key: str, model: str, image: NDArray[np.uint8]) -> None:
         """Keep an image that was made for another reason."""
+        self._model_of[key] = model
         self._keep(key, image)
 
     def forget_requests(self) -> None:
@@ -77,14 +94,18 @@ class Thumbnails(QObject):
         self._asked.clear()
 
     def _keep(self, key: str, image: NDArray[np.uint8]) -> None:
+        self._outdated.discard(key)
         known = self._images.pop(key, None)
         self._bytes -= 0 if known is None else known.nbytes
         image = np.ascontiguousarray(image)
         self._images[key] = image
         self._bytes += image.nbytes
         while self._bytes > MAX_BYTES and len(self._images) > 1:
-            _, old = self._images.popitem(last=False)
+            gone, old = self._images.popitem(last=False)
             self._bytes -= old.nbytes
+            self._outdated.discard(gone)
+            if gone not in self._asked:
+                self._model_of.pop(gone, None)
         self.arrived.emit(key, image)
 
     def _take(self, result: PreviewResult) -> None:

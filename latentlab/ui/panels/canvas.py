@@ -143,6 +143,7 @@ class CanvasPanel(QWidget):
         controller.document_changed.connect(self._follow)
         controller.canvas_rendered.connect(self._take)
         controller.preview_rendered.connect(self._take_before)
+        controller.model_reloaded.connect(self._take_weights)
         controller.selection_changed.connect(view.select)
         view.selected.connect(controller.select)
         view.activated.connect(self._activate)
@@ -246,11 +247,24 @@ class CanvasPanel(QWidget):
             self._show(known, plain)
         else:
             self.view.set_busy(True)
-            # The answer may come before the call returns: then it has no sequence yet.
-            self._before_asked = {0: picture_key(plain)}
-            sequence = self._controller.request_preview(BEFORE, plain)
-            if 0 in self._before_asked:
-                self._before_asked = {sequence: self._before_asked[0]}
+            self._ask_before()
+
+    def _ask_before(self) -> None:
+        picture = self._controller.document.canvas
+        if picture is None:
+            return
+        plain = without_edits(picture, None)
+        # The answer may come before the call returns: then it has no sequence yet.
+        self._before_asked = {0: picture_key(plain)}
+        sequence = self._controller.request_preview(BEFORE, plain)
+        if 0 in self._before_asked:
+            self._before_asked = {sequence: self._before_asked[0]}
+
+    def _take_weights(self, *_: object) -> None:
+        """What was decoded with other weights counts no more; it stays until the new one comes."""
+        self._before_known.clear()
+        if self._before_on:
+            self._ask_before()
 
     def _remember_before(self, key: str, images: Images) -> None:
         self._before_known[key] = images

@@ -98,6 +98,7 @@ class EffectsPanel(QWidget):
         controller = self._controller
         controller.model_changed.connect(self._follow_model)
         controller.directions_changed.connect(self._follow)
+        controller.model_reloaded.connect(self._follow)
         controller.effects_changed.connect(self._follow)
         controller.job_changed.connect(self._follow_job)
         self.bar.measure_asked.connect(self._begin)
@@ -115,7 +116,7 @@ class EffectsPanel(QWidget):
 
     def _follow_model(self, *_: object) -> None:
         model = self._controller.model
-        mark = "" if model is None else model.spec.fingerprint
+        mark = self._controller.model_mark
         if mark != self._fingerprint:
             self._fingerprint = mark
             self._cancel()
@@ -158,6 +159,9 @@ class EffectsPanel(QWidget):
             changed, new = measured.changed(directions), measured.unmeasured(directions)
             stale = stale_sentence(changed, new, self._controller.title_of)
             said = stale if changed else f"{said} {stale}".strip()
+            if measured.fingerprint not in ("", self._controller.model.spec.fingerprint):
+                step = self._controller.weights_text(measured.fingerprint)
+                said = f"⚠ Measured at {step}, and the model has learnt since: measure again."
         self.status.setText(said)
         self.status.show()
 

@@ -121,9 +121,16 @@ class HistoryModel(QAbstractListModel):
         key = self._controller.thumbnail_key(picture, document)
         known = self._pixmaps.get(key)
         if known is not None:
+            if self._controller.thumbnail_outdated(key):
+                # The old one stays until the new one is here.
+                self._controller.thumbnail(picture, document)
             return known
         image = self._controller.thumbnail(picture, document)
         return self._blank() if image is None else self._keep(key, image)
+
+    def forget(self, key: str) -> None:
+        """Take the picture of a key anew: another one has come."""
+        self._pixmaps.pop(key, None)
 
     def _blank(self) -> QPixmap:
         blank = QPixmap(_THUMB, _THUMB)
@@ -174,7 +181,7 @@ class HistoryPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
         controller.document_changed.connect(self._follow)
-        controller.thumbnail_rendered.connect(lambda *_: self.view.viewport().update())
+        controller.thumbnail_rendered.connect(self._arrived)
         self._follow(controller.document)
 
     def _follow(self, _document: Document) -> None:
@@ -183,6 +190,10 @@ class HistoryPanel(QWidget):
         if self.view.currentIndex() != index:
             self.view.setCurrentIndex(index)
             self.view.scrollTo(index)
+
+    def _arrived(self, key: str, _image: object) -> None:
+        self.model.forget(key)
+        self.view.viewport().update()
 
     def _go(self, index: Index) -> None:
         self._controller.go(index.row())

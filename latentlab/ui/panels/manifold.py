@@ -109,6 +109,10 @@ class ManifoldPanel(QWidget):
     def _connect(self) -> None:
         controller, model, point_map = self._controller, self.model, self.map
         model.points_changed.connect(self._show_points)
+        model.points_renewed.connect(self._show_renewed)
+        model.weights_of.changed.connect(self._say)
+        self.note.again_asked.connect(model.weights_of.refresh)
+        controller.model_reloaded.connect(self.tiles.refresh)
         model.layout_changed.connect(self._show_layout)
         model.colour_changed.connect(self._show_colours)
         model.shown_changed.connect(self._show_shown)
@@ -150,6 +154,11 @@ class ManifoldPanel(QWidget):
         self.strip.show_points(None, self.model.selection)
         self.tiles.set_plane(None)
         self._stack.setCurrentWidget(self.empty if self.model.points is None else self._page)
+        self._say()
+
+    def _show_renewed(self) -> None:
+        """The same points, of other weights: what is selected stays selected."""
+        self.strip.show_points(self.model.points, self.model.selection)
         self._say()
 
     def _show_layout(self, glide: bool) -> None:
@@ -226,6 +235,7 @@ class ManifoldPanel(QWidget):
             missing = ", ".join(model.three.missing)
             text = f"Choose kept pictures for {missing}: keep some with K, then choose them here."
         self.note.say(text)
+        self.note.say_age(model.weights_of.sentence, model.jobs.runs("map_points"))
         self.empty.follow(self._controller.model, model.jobs.runs("map_points"))
 
     def _begin(self) -> None:

@@ -57,6 +57,7 @@ class PairStrip(PictureHand, QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         controller.preview_rendered.connect(self._take)
+        controller.model_reloaded.connect(self._take_weights)
         self._fit()
 
     # What is shown.
@@ -73,6 +74,13 @@ class PairStrip(PictureHand, QWidget):
         plain = edits.without_edits(edits.sampled(canvas, FACES, seed=0, new_count=FACES), None)
         self._ask(0, plain)
         self._tell()
+
+    def _take_weights(self, *_: object) -> None:
+        """Decode again with other weights of the model; the old images stay meanwhile."""
+        plain = self._pictures[0]
+        if self._edit is not None and plain is not None:
+            self._pictures = [plain, None, None]
+            self._ask(0, plain)
 
     def _ask(self, row: int, picture: Picture) -> None:
         self._pictures[row] = picture

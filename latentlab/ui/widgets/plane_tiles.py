@@ -110,6 +110,7 @@ class PlaneTiles(QObject):
         self._max_bytes = max_bytes
         self._plane: Plane | None = None
         self._images: OrderedDict[Tile, QImage] = OrderedDict()
+        self._old: set[Tile] = set()
         self._bytes = 0
         self._tile_bytes = 4 * _KEPT_SIDE**2
         self._view: tuple[Rect, int, int] | None = None
@@ -150,11 +151,20 @@ class PlaneTiles(QObject):
     def forget(self) -> None:
         """Decode everything anew: the model or its condition changed."""
         self._images.clear()
+        self._old.clear()
         self._bytes = 0
         self._asked, self._sequence, self._failed = (), None, False
         self._view = None
         self._soon.stop()
         self.changed.emit()
+
+    def refresh(self, *_: object) -> None:
+        """Decode everything anew with other weights; every tile stays until its new one comes."""
+        self._old = set(self._images)
+        self._failed = False
+        self.changed.emit()
+        if self._view is not None and not self._asked:
+            self._soon.start()
 
     # Painting.
 
@@ -221,6 +231,7 @@ class PlaneTiles(QObject):
         wanted = covering(rect, level_x, level_y)
         missing = [tile for tile in wanted if tile not in self._images]
         bare = [tile for tile in missing if self._nearest_above(tile) is None]
+        missing += [tile for tile in wanted if tile in self._old]
         coarse = dict.fromkeys(above(tile, COARSE_STEPS) for tile in bare)
         return [*coarse, *missing]
 
@@ -259,10 +270,12 @@ class PlaneTiles(QObject):
     def _keep(self, tile: Tile, image: QImage) -> None:
         known = self._images.pop(tile, None)
         self._images[tile] = image
+        self._old.discard(tile)
         self._tile_bytes = image.sizeInBytes()
         self._bytes += image.sizeInBytes() - (0 if known is None else known.sizeInBytes())
         while self._bytes > self._max_bytes and len(self._images) > 1:
-            _, old = self._images.popitem(last=False)
+            gone, old = self._images.popitem(last=False)
+            self._old.discard(gone)
             self._bytes -= old.sizeInBytes()
 
     def _adapt(self, count: int, milliseconds: float) -> None:

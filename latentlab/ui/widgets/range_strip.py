@@ -75,6 +75,7 @@ class RangeStrip(QWidget):
         self._shown: _Subject | None = None
         self._base: tuple[str, Latents] | None = None
         self._base_asked = ""
+        self._quietly = False
         self._expected: dict[str, int | None] = {}
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._refresh)
@@ -92,6 +93,7 @@ class RangeStrip(QWidget):
         controller.document_changed.connect(self._follow)
         controller.selection_changed.connect(self._follow)
         controller.preview_rendered.connect(self._take)
+        controller.model_reloaded.connect(self.take_weights)
         view.chosen.connect(self._choose)
         view.keep_asked.connect(lambda place: controller.keep_picture(self.picture(place)))
         view.drag_asked.connect(lambda place: start_drag(view, [self._shown_picture(place)]))
@@ -111,6 +113,14 @@ class RangeStrip(QWidget):
             self._refresh()
 
     # Following.
+
+    def take_weights(self, *_: object) -> None:
+        """Decode again with other weights of the model; the old images stay meanwhile."""
+        if self.name:
+            self._asked = self._base = None
+            self._quietly = True
+            # After the new directions: they are told of next.
+            self._rest.start()
 
     def follow_directions(self) -> None:
         """Take a direction that changed, or its title."""
@@ -155,8 +165,9 @@ class RangeStrip(QWidget):
             if subject.same(self._asked, self.name):
                 return
             self._asked = subject
-            if self._shown is not None:
+            if self._shown is not None and not self._quietly:
                 self.view.show_stale()
+            self._quietly = False
             base = self._base_of(subject.picture)
             if base is not None:
                 self._decode(subject, base)

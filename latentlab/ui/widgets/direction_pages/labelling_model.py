@@ -107,9 +107,7 @@ class LabellingModel(QObject):
     @property
     def session(self) -> Session:
         """The answers on the current model."""
-        model = self._controller.model
-        mark = "" if model is None else model.spec.fingerprint
-        return self._sessions.setdefault(mark, Session())
+        return self._sessions.setdefault(self._controller.model_mark, Session())
 
     @property
     def current(self) -> Candidate | None:

@@ -52,8 +52,7 @@ class Page(QWidget):
         self._controller.model_changed.connect(self._model_changed)
 
     def _model_changed(self, *_: object) -> None:
-        model = self._controller.model
-        mark = "" if model is None else model.spec.fingerprint
+        mark = self._controller.model_mark
         if mark != self._fingerprint:
             self._fingerprint = mark
             self.jobs.stop()

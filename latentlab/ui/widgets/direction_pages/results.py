@@ -60,8 +60,8 @@ class Results(QWidget):
         return [card for of, card in self._cards if of == mark]
 
     def _mark(self) -> str:
-        model = self._controller.model
-        return "" if model is None else model.spec.fingerprint
+        mark: str = self._controller.model_mark
+        return mark
 
     @property
     def failure(self) -> Failure | None:
