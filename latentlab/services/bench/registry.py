@@ -23,10 +23,12 @@ from latentlab.services.targets import load_target
 Progress = Callable[[int, int, str], None]
 
 BENCHMARKS: dict[str, str] = {
+    "attached": "latentlab.services.bench.attached:run",
     "encode": "latentlab.services.bench.encode:run",
     "hover": "latentlab.services.bench.hover:run",
     "map": "latentlab.services.bench.map:run",
     "slider_flood": "latentlab.services.bench.slider_flood:run",
+    "train": "latentlab.services.bench.train:run",
     "window": "latentlab.services.bench.window:run",
 }
 """Benchmark by name, as ``module:function``."""
