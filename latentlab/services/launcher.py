@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -53,7 +54,13 @@ __all__ = [
 _ORIGIN = "launch.json"
 
 
-def start_run(recipe_text: str, run_dir: Path, *, warm_start: Path | None = None) -> int:
+def start_run(
+    recipe_text: str,
+    run_dir: Path,
+    *,
+    warm_start: Path | None = None,
+    options: Sequence[str] = (),
+) -> int:
     """Start a new run as a process of its own and return its pid.
 
     The process outlives this one. What keeps it from training (a setting that the family refuses,
@@ -63,6 +70,7 @@ def start_run(recipe_text: str, run_dir: Path, *, warm_start: Path | None = None
         recipe_text: TOML.
         run_dir: a folder that is not there yet, or is empty.
         warm_start: a model file whose weights the run starts from.
+        options: further words for ``latentlab train``, such as ``--max-steps``.
 
     Raises:
         LatentLabError: not a recipe (the sentence names the line), or the folder is taken or
@@ -76,11 +84,15 @@ def start_run(recipe_text: str, run_dir: Path, *, warm_start: Path | None = None
     if warm_start is not None:
         origin = json.dumps({"warm_start": str(warm_start.expanduser().absolute())})
         replace_file(folder.path / _ORIGIN, lambda path: path.write_text(origin, "utf-8"))
-    return launch(folder, _first_words(folder), _first_status(recipe))
+    return launch(folder, [*_first_words(folder), *options], _first_status(recipe))
 
 
-def resume_run(run_dir: Path) -> int:
+def resume_run(run_dir: Path, *, options: Sequence[str] = ()) -> int:
     """Go on with a run that no process works on, as a process of its own; return its pid.
+
+    Args:
+        run_dir: of the run.
+        options: further words for ``latentlab train``.
 
     Raises:
         LatentLabError: not a run, or a process works on it.
@@ -91,11 +103,15 @@ def resume_run(run_dir: Path) -> int:
     else:
         # It never came to its first state: the same start again.
         words = _first_words(folder)
-    return _again(folder, words)
+    return _again(folder, [*words, *options])
 
 
-def finish_run_process(run_dir: Path) -> int:
+def finish_run_process(run_dir: Path, *, options: Sequence[str] = ()) -> int:
     """Measure a stopped run as it stands and write its model, as a process of its own.
+
+    Args:
+        run_dir: of the run.
+        options: further words for ``latentlab train``, such as ``--best``.
 
     Raises:
         LatentLabError: not a run, nothing was saved yet, or a process works on it.
@@ -103,7 +119,7 @@ def finish_run_process(run_dir: Path) -> int:
     folder = _idle(run_dir)
     if not (folder.state / "state.json").exists():
         raise LatentLabError(f"The run '{folder.path.name}' saved nothing yet: resume it.")
-    return _again(folder, ["train", "--run-dir", str(folder.path), "--finish"])
+    return _again(folder, ["train", "--run-dir", str(folder.path), "--finish", *options])
 
 
 def pause_run(run_dir: Path) -> None:

@@ -352,3 +352,27 @@ def test_axes_have_round_numbers() -> None:
     assert log_ticks(0.9, 11.0) == [1.0, 2.0, 5.0, 10.0]
     assert log_ticks(1e-6, 1e3) == [10.0**p for p in range(-6, 4)]
     assert log_ticks(3.1, 3.2) == [3.1, 3.2]
+
+
+def test_training_in_the_background_is_started_resumed_and_told_how_to_watch(live, capsys) -> None:
+    recipe = Path("mine.toml")
+    recipe.write_text(RECIPE.format(steps=40, rate=1e-3))
+    words = ["train", str(recipe), "--background", "--set", "train.steps=7", "--max-steps", "5"]
+    folder = live[0].parent / "mine"
+    assert main([*words, "--run-dir", str(folder)]) == 0
+    assert f"latentlab runs watch {folder}" in capsys.readouterr().out
+    wait_for(lambda: state(folder) == "training")
+    stored = parse_recipe((folder / "recipe.toml").read_text())
+    assert (stored.train.steps, stored.output.id) == (7, "mine")
+    assert "--max-steps 5" in (folder / "console.log").read_text()
+    assert main([*words, "--run-dir", str(folder)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    end_run(folder)
+    again = ["train", "--run-dir", str(folder), "--resume", "--background", "--json"]
+    assert main(again) == 0
+    wait_for(lambda: state(folder) == "training")
+    assert json.loads(capsys.readouterr().out)["pid"] == holder(folder)
+    end_run(folder)
+    for wrong in (["--background"], ["mine.toml", "--background", "--estimate"]):
+        assert main(["train", *wrong, "--run-dir", str(folder)]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
