@@ -257,7 +257,7 @@ class RunLock:
         except FileNotFoundError:
             return
         held = _holder_of(text)
-        if held is None and abs(age) < 2.0:
+        if held is None and abs(age) < 1.0:
             # Perhaps its owner is just writing it.
             time.sleep(0.15)
             return

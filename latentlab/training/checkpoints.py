@@ -52,7 +52,7 @@ def provenance(
     """Return where a run's weights came from."""
     known = origin or Origin()
     return Provenance(
-        images_seen=step * recipe.train.batch_size,
+        images_seen=step * (known.images_per_step or recipe.train.batch_size),
         seconds_trained=round(known.seconds, 1),
         processes=known.processes,
         program_version=known.program_version,
@@ -87,9 +87,9 @@ def completed(
     """Return a family's model with the run's id, title, provenance and storage precision."""
     spec: ModelSpec = model.header.spec
     note = spec.provenance.note
-    origin = provenance(recipe, data, step, device, origin).model_copy(update={"note": note})
+    made = provenance(recipe, data, step, device, origin).model_copy(update={"note": note})
     title = recipe.output.title or spec.title
-    new = {"id": recipe.output.id or spec.id, "title": title, "provenance": origin}
+    new = {"id": recipe.output.id or spec.id, "title": title, "provenance": made}
     header = model.header.model_copy(update={"spec": spec.model_copy(update=new)})
     weights = dict(model.weights)
     if recipe.output.half:
@@ -193,6 +193,8 @@ def load_checkpoint(network: nn.Module, path: Path) -> None:
     with opened(path) as stored:
         names = [name for name in stored.keys() if name.startswith("net.")]  # noqa: SIM118
         weights = {name[4:]: np.asarray(stored.get_tensor(name)) for name in names}
+    for name in getattr(network, "fitted_at_end", ()):
+        weights.pop(name, None)
     network.load_state_dict(check_state(network, weights, path.name))
 
 

@@ -42,6 +42,7 @@ class Reporter:
         self._writer, self._on_event, self._status = writer, on_event, status
         self.origin = origin or Origin()
         self._lost = lost
+        self._full = False
         self._last_progress = 0.0
 
     def emit(self, kind: EventKind, step: int, **data: Any) -> None:
@@ -54,16 +55,16 @@ class Reporter:
         if self._writer is None:
             return
         self.check()
-        failed = self._writer.failure
         self._tell(self._writer.write(kind, step, **data))
-        failure = self._writer.failure
-        if failure is not None and failed is None:
+        failure, failed = self._writer.failure, self._full
+        self._full = failure is not None
+        if failure is not None and not failed:
             message = (
                 f"Events cannot be written ({failure.strerror or failure}): they are kept in "
                 "memory until there is room; free some space."
             )
             self._tell(self._writer.write("warning", step, message=message))
-        elif failed is not None and failure is None:
+        elif failed and failure is None:
             message = "There is room again: the events that waited are written."
             self._tell(self._writer.write("warning", step, message=message))
 
@@ -83,7 +84,8 @@ class Reporter:
             )
 
     def sync(self) -> None:
-        """Have the events so far written through to the disk."""
+        """Have the events so far written through to the disk; see ``check``."""
+        self.check()
         if self._writer is not None:
             self._writer.sync()
 
@@ -129,8 +131,8 @@ def patiently(
             pause = next(waits, None)
             if must and pause is None:
                 raise
-            again = f"it is tried again in {pause:.0f} s" if pause else "training goes on"
-            reporter.emit("warning", step, message=f"{what}: {error.message} Until then {again}.")
+            again = f"It is tried again in {pause:.0f} s." if pause else "Training goes on without."
+            reporter.emit("warning", step, message=f"{what}: {error.message} {again}")
             if pause is None:
                 return False
             time.sleep(pause)
@@ -200,4 +202,8 @@ class Console:
             if now - self._last < self._interval:
                 return
             self._last = now
-        print(describe(event), flush=True)
+        try:
+            print(describe(event), flush=True)
+        except OSError:
+            # The terminal was closed, or the disk of a log is full: no reason to stop training.
+            return

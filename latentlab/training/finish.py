@@ -7,20 +7,26 @@ from pathlib import Path
 
 import torch
 
-from latentlab.core.modelfile import StoredModel, write_model
+from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
 from latentlab.training.checkpoints import completed
 from latentlab.training.ema import half_rounded
-from latentlab.training.events import Reporter
+from latentlab.training.events import Reporter, patiently
 from latentlab.training.loop import Engine
 
 
-def finish(engine: Engine, reporter: Reporter, stop_asked: Callable[[], bool]) -> Path | None:
+def finish(
+    engine: Engine,
+    reporter: Reporter,
+    stop_asked: Callable[[], bool],
+    model_step: int | None = None,
+) -> Path | None:
     """Measure the network of a run as it stands and write ``model.safetensors``.
 
     Args:
         engine: of the run.
         reporter: takes progress and the ``finish`` event.
         stop_asked: true when the measuring should be given up.
+        model_step: of the weights, where they are not the newest.
 
     Returns:
         The model file, or ``None`` when it was given up.
@@ -44,12 +50,21 @@ def finish(engine: Engine, reporter: Reporter, stop_asked: Callable[[], bool]) -
     if stored is None:
         raise TypeError(f"{type(engine.trainer).__name__}.finish ended without a model")
     data = engine.training.describe() | {"held_out": engine.held_out.describe()}
-    header = write_model(folder.model, completed(stored, recipe, data, step, engine.device))
+    of_step = step if model_step is None else model_step
+    model = completed(stored, recipe, data, of_step, engine.device, reporter.origin)
+    header: list[ModelHeader] = []
+
+    def write() -> None:
+        header[:] = [write_model(folder.model, model)]
+
+    patiently(write, reporter, step, "The model", must=True)
+    spec = header[0].spec
     reporter.emit(
         "finish",
         step,
+        model_step=of_step,
         path=folder.model.relative_to(folder.path).as_posix(),
-        quality=dict(header.spec.quality),
-        fingerprint=header.spec.fingerprint,
+        quality=dict(spec.quality),
+        fingerprint=spec.fingerprint,
     )
     return folder.model

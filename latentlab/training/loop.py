@@ -145,6 +145,11 @@ class Engine:
         """The network whose weights are kept: the moving average, where there is one."""
         return self.network if self.average is None else self.average.network
 
+    @property
+    def images_per_step(self) -> int:
+        """Training images that all processes together see in a step."""
+        return self.recipe.train.batch_size * self._turns.batches
+
     def _warn(self, sentence: str) -> None:
         self._reporter.emit("warning", self.step, message=sentence)
 

@@ -38,12 +38,14 @@ class Origin:
     Attributes:
         seconds_before: trained by earlier attempts.
         processes: that train together.
+        images_per_step: of all processes.
         program_version: of LatentLab.
         revision: git revision of the program, ``""`` outside a checkout.
     """
 
     seconds_before: float = 0.0
     processes: int = 1
+    images_per_step: int = 0
     program_version: str = field(default_factory=version)
     revision: str = field(default_factory=revision)
     _since: float | None = None

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
-import re
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from latentlab.catalog import TRAINERS
 from latentlab.core.errors import LatentLabError
-from latentlab.core.modelfile import replace_file
+from latentlab.core.modelfile import read_header
 from latentlab.core.recipe import Recipe, RecipeText, load_recipe
-from latentlab.core.registry import plugins
-from latentlab.core.run_events import EventWriter, next_attempt
-from latentlab.core.runs import RunFolder, RunLock
-from latentlab.training.checkpoints import device_name, load_weights
-from latentlab.training.data import Part, open_training, unsplit_warning
+from latentlab.core.run_events import read_events
+from latentlab.core.runs import RunFolder
+from latentlab.training.attempt import Plan, reporting, write_recipe
+from latentlab.training.checkpoints import (
+    best_checkpoint,
+    device_name,
+    load_checkpoint,
+    load_weights,
+)
+from latentlab.training.data import open_training, unsplit_warning
 from latentlab.training.events import Console, OnEvent, Reporter
-from latentlab.training.family import FamilyTrainer
 from latentlab.training.finish import finish
-from latentlab.training.loop import Engine, out_of_memory
+from latentlab.training.loop import Engine
+from latentlab.training.parallel import Processes
+from latentlab.training.setup import build_trainer, make_accelerator
 from latentlab.training.signals import Interrupts
 from latentlab.training.state import saved_step
 
@@ -41,63 +42,46 @@ class Outcome:
         run_dir: the run folder.
         step: optimiser steps done.
         model: the finished model; ``None`` when the run stopped before its end.
+        already: it was finished before, and nothing was done.
     """
 
     run_dir: Path
     step: int
     model: Path | None
+    already: bool = False
 
 
-def load_trainer(family: str) -> Any:
-    """Return the trainer class of a family.
-
-    Raises:
-        LatentLabError: there is no such family, or it cannot be trained.
-    """
-    target = TRAINERS.get(family)
-    if target is None:
-        known = ", ".join(sorted(TRAINERS))
-        rows = {p.row.id: p for p in plugins("latentlab.backends") if p.error is None}
-        target = getattr(rows[family].load(), "trainer", None) if family in rows else None
-        if target is None:
-            raise LatentLabError(
-                f"[model] family: '{family}' is not a family that can be trained; known: {known}."
-            )
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def _accelerator(recipe: Recipe) -> Accelerator:
-    from accelerate import Accelerator
-
-    wanted = recipe.train.device
-    if recipe.train.threads:
-        torch.set_num_threads(recipe.train.threads)
-    accelerator = Accelerator(cpu=wanted == "cpu")
-    if wanted not in ("auto", accelerator.device.type):
-        raise LatentLabError(
-            f"train.device is '{wanted}', which this machine does not have: use 'auto'."
-        )
-    return accelerator
-
-
-def _check_new(folder: RunFolder) -> None:
-    # A start that failed before its first state leaves nothing to lose.
-    step = saved_step(folder)
-    if step is not None:
-        raise LatentLabError(
-            f"'{folder.path}' already holds a run at step {step}: resume it or choose another "
-            "folder."
-        )
+_LENGTHS = frozenset({"train.steps", "train.images_seen", "train.epochs"})
 
 
 def _check_same(stored: Recipe, given: Recipe) -> None:
     mine, theirs = _flat(stored.resolved()), _flat(given.resolved())
-    changed = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+    differ = {k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k)}
+    # A run may become longer; everything else would make its history a lie.
+    changed = sorted(differ - _LENGTHS)
     if changed:
         raise LatentLabError(
             f"The recipe differs from the one of the run in {', '.join(changed)}: change "
             "recipe.toml in the run folder to go on with other settings, or start another run."
+        )
+
+
+def _check_network(folder: RunFolder, recipe: Recipe) -> None:
+    """Raise where recipe.toml was changed into one of another network than the saved one."""
+    files = folder.checkpoint_files()
+    try:
+        stored = read_header(files[-1]).spec.provenance.recipe.get("model") if files else None
+    except LatentLabError:
+        return
+    if not isinstance(stored, Mapping):
+        return
+    now = {n: v for n, v in recipe.resolved()["model"].items() if n in stored}
+    changed = [n for n, v in now.items() if v != stored[n]]
+    if changed:
+        name, value = changed[0], stored[changed[0]]
+        raise LatentLabError(
+            f"[model] {name} in '{folder.recipe}' is {now[name]!r}, but the run was trained with "
+            f"{value!r}: put it back, or start another run."
         )
 
 
@@ -111,30 +95,6 @@ def _flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-@contextmanager
-def _reporting(folder: RunFolder, main: bool, on_event: OnEvent) -> Iterator[Reporter]:
-    """Give a reporter, and turn what goes wrong into an ``error`` event."""
-    if not main:
-        yield Reporter(None, on_event)
-        return
-    with EventWriter(folder, next_attempt(folder)) as writer:
-        reporter = Reporter(writer, on_event)
-        try:
-            yield reporter
-        except Exception as error:
-            known = error if isinstance(error, LatentLabError) else out_of_memory(error)
-            message = known.message if known else f"{type(error).__name__}: {error}"
-            try:
-                step = saved_step(folder) or 0
-                reporter.emit("error", step, message=message, details=traceback.format_exc())
-            except LatentLabError:
-                # A full disk takes no event either; the sentence itself still reaches the person.
-                pass
-            if known is None or known is error:
-                raise
-            raise known from error
-
-
 def train(
     recipe: Path | Recipe,
     run_dir: Path,
@@ -143,6 +103,7 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     max_steps: int | None = None,
     warm_start: Path | None = None,
+    take_over: bool = False,
     on_event: OnEvent | None = None,
 ) -> Outcome:
     """Train a recipe in a run folder, up to its end and the measured model.
@@ -150,11 +111,12 @@ def train(
     Args:
         recipe: a TOML file, or a recipe.
         run_dir: made if it is not there.
-        resume: go on with the run in ``run_dir``; a folder without one is started. The recipe must
-            be the run's.
+        resume: go on with the run in ``run_dir``; a folder without one is started, and of a
+            finished one the outcome is returned. The recipe must be the run's, but for its length.
         overrides: recipe values by dotted key, for example ``{"train.steps": 500}``.
         max_steps: stop with a checkpoint once so many steps are done, and resume later.
         warm_start: a model file whose weights a new run starts from.
+        take_over: also take the folder from a process on another machine that fell silent.
         on_event: called with every event; by default they are printed.
 
     Raises:
@@ -169,106 +131,126 @@ def train(
         given = recipe
     folder = RunFolder(run_dir)
     if resume and saved_step(folder) is not None:
-        _check_same(load_recipe(folder.recipe), given)
-    plan = _Plan(given, folder, not resume, max_steps, warm_start, places=places)
+        stored = load_recipe(folder.recipe)
+        _check_same(stored, given)
+        if stored == given and (done := finished(folder)) is not None:
+            return done
+    plan = Plan(
+        given,
+        folder,
+        fresh=not resume,
+        max_steps=max_steps,
+        warm_start=warm_start,
+        take_over=take_over,
+        places=places,
+    )
     return _run(plan, on_event or Console())
 
 
 def resume(
-    run_dir: Path, *, max_steps: int | None = None, on_event: OnEvent | None = None
+    run_dir: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    max_steps: int | None = None,
+    take_over: bool = False,
+    on_event: OnEvent | None = None,
 ) -> Outcome:
     """Go on with the run in a folder; see ``train``."""
-    folder = RunFolder(run_dir)
-    if not folder.recipe.exists():
-        raise LatentLabError(f"'{run_dir}' is not a run folder: it holds no recipe.toml.")
-    plan = _Plan(load_recipe(folder.recipe), folder, max_steps=max_steps)
+    folder = _existing(run_dir)
+    stored = load_recipe(folder.recipe)
+    given = load_recipe(folder.recipe, overrides)
+    _check_same(stored, given)
+    if stored == given and (done := finished(folder)) is not None:
+        return done
+    plan = Plan(given, folder, max_steps=max_steps, take_over=take_over)
     return _run(plan, on_event or Console())
 
 
-def finish_run(run_dir: Path, *, on_event: OnEvent | None = None) -> Outcome:
-    """Measure the newest saved weights of a stopped run and write its model.
+def finish_run(
+    run_dir: Path,
+    *,
+    best: bool = False,
+    take_over: bool = False,
+    on_event: OnEvent | None = None,
+) -> Outcome:
+    """Measure saved weights of a stopped run and write its model.
+
+    Args:
+        run_dir: of the run.
+        best: those of the checkpoint with the smallest held-out loss, instead of the newest.
+        take_over: see ``train``.
+        on_event: called with every event; by default they are printed.
 
     Raises:
-        LatentLabError: no run, no saved state, or the folder is in use.
+        LatentLabError: no run, no saved state, no best checkpoint, or the folder is in use.
     """
-    folder = RunFolder(run_dir)
+    folder = _existing(run_dir)
     if saved_step(folder) is None:
         raise LatentLabError(f"'{run_dir}' holds no saved state: train it first.")
-    return _run(_Plan(load_recipe(folder.recipe), folder, export=True), on_event or Console())
+    if best and best_checkpoint(folder) is None:
+        raise LatentLabError(
+            f"'{run_dir}' knows no best checkpoint (train.keep_best was off, or nothing was "
+            "measured on held-out images yet): leave --best out to take the newest."
+        )
+    plan = Plan(load_recipe(folder.recipe), folder, export=True, best=best, take_over=take_over)
+    return _run(plan, on_event or Console())
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a call asked for; see ``train``.
-
-    Attributes:
-        recipe: checked.
-        folder: of the run.
-        fresh: the folder must hold no run yet.
-        max_steps: stop there.
-        warm_start: weights to begin with.
-        export: only measure and write the model.
-        places: of the settings in the recipe's file.
-    """
-
-    recipe: Recipe
-    folder: RunFolder
-    fresh: bool = False
-    max_steps: int | None = None
-    warm_start: Path | None = None
-    export: bool = False
-    places: RecipeText | None = None
+def _existing(run_dir: Path) -> RunFolder:
+    folder = RunFolder(run_dir)
+    if run_dir.is_file():
+        raise LatentLabError(f"'{run_dir}' is a file, not a run folder: check the name.")
+    if not folder.recipe.exists():
+        raise LatentLabError(f"'{run_dir}' is not a run folder: it holds no recipe.toml.")
+    return folder
 
 
-def _trainer(plan: _Plan, training: Part) -> FamilyTrainer:
-    """Build the family's trainer; what it refuses is told with its line in the recipe."""
-    torch.manual_seed(plan.recipe.train.seed)
-    table = plan.recipe.model
-    try:
-        trainer: FamilyTrainer = load_trainer(table.family)(table.settings, training)
-    except LatentLabError as error:
-        named = re.match(r"\[model\] (\w+)", error.message)
-        if named is None or plan.places is None:
-            raise
-        place = plan.places.place(("model", named[1]))
-        raise LatentLabError(f"{place}: {error.message}", error.details) from error
-    return trainer
+def finished(folder: RunFolder) -> Outcome | None:
+    """Return the outcome of a run that was trained to its end and measured."""
+    step = saved_step(folder)
+    turns = [e for e in read_events(folder.path) if e.kind in ("start", "stop", "error", "finish")]
+    totals = [e.data.get("total_steps") for e in turns if e.kind == "start"]
+    if step is None or not totals or turns[-1].kind != "finish" or not folder.model.is_file():
+        return None
+    whole = isinstance(totals[-1], int) and step >= totals[-1]
+    return Outcome(folder.path, step, folder.model, already=True) if whole else None
 
 
-def _run(plan: _Plan, on_event: OnEvent) -> Outcome:
+def _run(plan: Plan, on_event: OnEvent) -> Outcome:
     if plan.max_steps is not None and plan.max_steps < 1:
         raise LatentLabError(f"A run stops after 1 step or more, not {plan.max_steps}.")
-    accelerator = _accelerator(plan.recipe)
-    main, folder = bool(accelerator.is_main_process), plan.folder
-    with ExitStack() as stack:
-        if main:
-            stack.enter_context(RunLock(folder))
-            if plan.fresh:
-                _check_new(folder)
-        reporter = stack.enter_context(_reporting(folder, main, on_event))
-        interrupts = stack.enter_context(Interrupts())
-        if main:
-            folder.stop.unlink(missing_ok=True)
-            text = plan.recipe.to_toml()
-            replace_file(folder.recipe, lambda path: path.write_text(text, "utf-8"))
+    accelerator = make_accelerator(plan.recipe)
+    with reporting(plan, accelerator, on_event) as reporter, Interrupts() as interrupts:
         engine = _engine(plan, accelerator, reporter)
         if plan.export:
-            return _finish(engine, reporter, interrupts)
+            return _finish(engine, reporter, interrupts, plan.best)
         return _train(engine, plan.max_steps, reporter, interrupts)
 
 
-def _engine(plan: _Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
+def _engine(plan: Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
     """Open the data, build the network, and go to where the run stands."""
     recipe, folder, warm_start = plan.recipe, plan.folder, plan.warm_start
-    training, held_out = open_training(recipe.data)
-    trainer = _trainer(plan, training)
-    stands_at = saved_step(folder)
-    if warm_start is not None and stands_at is None:
-        load_weights(trainer.network, warm_start)
+    with Processes(accelerator).agreed():
+        training, held_out = open_training(recipe.data)
+        trainer = build_trainer(recipe, training, plan.places)
+        stands_at = saved_step(folder)
+        if warm_start is not None and stands_at is None:
+            load_weights(trainer.network, warm_start)
     engine = Engine(recipe, folder, trainer, training, held_out, accelerator, reporter)
+    engine.initialised = warm_start is not None
+    reporter.origin.images_per_step = engine.images_per_step
+    engine.initialised = warm_start is not None
     if stands_at is not None:
+        if not plan.export and engine.total_steps < stands_at:
+            raise LatentLabError(
+                f"The run is at step {stands_at}, beyond the {engine.total_steps} steps of the "
+                "recipe: give it more, or write its model with --finish."
+            )
+        _check_network(folder, recipe)
         engine.restore()
     accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        write_recipe(plan)
     reporter.emit(
         "start",
         engine.step,
@@ -289,8 +271,10 @@ def _engine(plan: _Plan, accelerator: Accelerator, reporter: Reporter) -> Engine
     for skipped in training.skipped[:20]:
         message = f"'{skipped.name}' is left out: {skipped.reason}"
         reporter.emit("warning", engine.step, message=message)
-    if stands_at is None:
-        # Shows now, not in an hour, that the folder takes a checkpoint.
+    lost = engine.step and not plan.export and not folder.checkpoint(engine.step).exists()
+    if stands_at is None or lost:
+        # Shows now, not in an hour, that the folder takes a checkpoint; a process that was killed
+        # between state and checkpoint left none.
         engine.checkpoint()
     return engine
 
@@ -314,12 +298,18 @@ def _train(
     return _finish(engine, reporter, interrupts)
 
 
-def _finish(engine: Engine, reporter: Reporter, interrupts: Interrupts) -> Outcome:
-    folder = engine.folder
+def _finish(
+    engine: Engine, reporter: Reporter, interrupts: Interrupts, best: bool = False
+) -> Outcome:
+    folder, step = engine.folder, engine.step
     if not engine.is_main:
-        return Outcome(folder.path, engine.step, None)
-    model = finish(engine, reporter, lambda: interrupts.asked or folder.stop.exists())
+        return Outcome(folder.path, step, None)
+    chosen = best_checkpoint(folder) if best else None
+    if chosen is not None:
+        load_checkpoint(engine.kept, folder.checkpoint(chosen.step))
+        step = chosen.step
+    model = finish(engine, reporter, lambda: interrupts.asked or folder.stop.exists(), step)
     if model is None:
         folder.stop.unlink(missing_ok=True)
         reporter.emit("stop", engine.step, message="measuring was given up; finish it later")
-    return Outcome(folder.path, engine.step, model)
+    return Outcome(folder.path, step, model)

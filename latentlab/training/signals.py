@@ -1,4 +1,4 @@
-"""Ctrl-C and the end of a machine's lease ask a run to stop with a checkpoint."""
+"""Ctrl-C, a closed terminal and the end of a lease ask a run to stop with a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Interrupts:
-    """Turns SIGINT and SIGTERM into a request; use as a context manager.
+    """Turns SIGINT, SIGTERM, SIGHUP and SIGBREAK into a request; use as a context manager.
 
     A second signal acts as usual. Outside the main thread, where Python takes no signals, nothing
     is changed.
@@ -26,8 +26,11 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+            for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+                number = getattr(signal, name, None)
+                # What nohup and shells have set to be ignored stays so.
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, *_: object) -> None:

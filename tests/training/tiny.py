@@ -114,6 +114,10 @@ def install(patch=setattr) -> None:
     patch(data, "open_images", lambda table, source, split, limit: memory_images())
 
 
+def tell(event) -> None:
+    print(event.kind, event.step, flush=True)
+
+
 if __name__ == "__main__":
     from latentlab.training.run import train
 
@@ -123,5 +127,5 @@ if __name__ == "__main__":
         recipe(int(sys.argv[2]), float(sys.argv[3])),
         Path(sys.argv[1]),
         resume=True,
-        on_event=lambda event: print(event.kind, event.step, flush=True),
+        on_event=None if "console" in sys.argv else tell,
     )
