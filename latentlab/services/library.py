@@ -206,10 +206,14 @@ class ModelLibrary:
                 f"it trains, or name one of the files in '{RunFolder(run).checkpoints}'."
             )
 
+    def preview_of(self, entry: Entry) -> Array | None:
+        """Return the picture of an entry, uint8 ``(H, W, C)``; a checkpoint's file may be gone."""
+        given = self.given(entry.id)
+        return read_preview(entry.path) if given is None else given.preview
+
     def preview(self, model: str | Path) -> Array | None:
         """Return the card's picture, uint8 ``(H, W, C)``, if the model has one."""
-        given = self.given(model)
-        return read_preview(self.resolve(model).path) if given is None else given.preview
+        return self.preview_of(self.resolve(model))
 
     def device(self) -> torch.device:
         """Return the device that models are loaded on."""

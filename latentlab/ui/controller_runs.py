@@ -83,6 +83,13 @@ class RunActions:
         given = self.library.given(entry.id)
         return self.model.spec.fingerprint if given is None else f"run:{entry.id}"
 
+    @property
+    def explored_entry(self) -> Entry | None:
+        """The weights of the followed run that are here, if there are any yet."""
+        name = self._run_follower().name if self.exploring is not None else ""
+        given = self.library.given(name) if name else None
+        return None if given is None else given.entry
+
     def step_of(self, fingerprint: str) -> int | None:
         """Return the step of weights that were explored; ``None`` for any others."""
         return self._run_steps().get(fingerprint)

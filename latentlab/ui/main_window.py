@@ -35,6 +35,7 @@ from latentlab.ui.top_bar import TopBar
 from latentlab.ui.widgets.command_palette import CommandPalette
 from latentlab.ui.widgets.hint import HintBar
 from latentlab.ui.widgets.image_mime import dropped_files, has_picture
+from latentlab.ui.widgets.live_bar import LiveBar
 from latentlab.ui.widgets.notice_bar import NoticeBar
 
 SMALLEST = QSize(960, 600)
@@ -97,7 +98,8 @@ class MainWindow(QMainWindow):
         layout = QVBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for bar in (self.offer, self.notice, self.hint):
+        self.live = LiveBar(controller)
+        for bar in (self.offer, self.notice, self.hint, self.live):
             layout.addWidget(bar)
         layout.addWidget(self.canvas, 1)
         self.setCentralWidget(centre)
@@ -199,6 +201,7 @@ class MainWindow(QMainWindow):
         for signal in (controller.document_changed, controller.model_changed):
             signal.connect(self._follow)
         controller.job_changed.connect(self.actions_table.refresh)
+        controller.model_reloaded.connect(self._paint_again)
         self.bridge.worker_changed.connect(self._worker_changed)
         self.bridge.restarted.connect(controller.worker_restarted)
         self.theme.changed.connect(self._recolour)
@@ -214,8 +217,14 @@ class MainWindow(QMainWindow):
 
     def _recolour(self) -> None:
         self.actions_table.recolour(lambda name: icon(name, self.palette()))
-        for part in (self.top_bar, self.notice, self.offer, self.hint, self.status.jobs):
+        for part in (self.top_bar, self.notice, self.offer, self.hint, self.live, self.status.jobs):
             part.recolour()
+
+    def _paint_again(self, *_: object) -> None:
+        """Let every image that is in sight ask for itself with other weights."""
+        for widget in self.findChildren(QWidget):
+            if widget.isVisible():
+                widget.update()
 
     def _show_failure(self, sentence: str, details: str) -> None:
         self.notice.say(sentence, details)

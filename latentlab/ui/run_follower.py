@@ -38,7 +38,7 @@ class RunFollower(QObject):
         super().__init__(parent)
         self._bridge = bridge
         self.run: Path | None = None
-        self._name = ""
+        self.name = ""
         self._known: tuple[str, int] = ("", -1)
         self._job = ""
         self._again = False
@@ -57,7 +57,7 @@ class RunFollower(QObject):
             known: the weights that are here already.
         """
         self.stop()
-        self.run, self._name = run, name
+        self.run, self.name = run, name
         self.take(known)
         self.look()
 
@@ -89,8 +89,8 @@ class RunFollower(QObject):
         self._timer.stop()
         self._job = f"look-{next(_numbers)}"
         known, step = self._known
-        arguments = {"model": self._name, "run": str(self.run), "known": known, "known_step": step}
-        self._bridge.job(JobRequest(self._job, "look_at_run", arguments, f"Reading {self._name}"))
+        arguments = {"model": self.name, "run": str(self.run), "known": known, "known_step": step}
+        self._bridge.job(JobRequest(self._job, "look_at_run", arguments, f"Reading {self.name}"))
 
     def _finish(self, result: JobResult) -> None:
         if not self._job or result.job != self._job:

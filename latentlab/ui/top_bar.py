@@ -95,7 +95,13 @@ class TopBar(QWidget):
     def refresh(self) -> None:
         """Read the library again."""
         entries = [e for e in self._controller.library.entries() if e.error is None]
-        if entries != self._entries:
+        if [e.id for e in entries] == [e.id for e in self._entries]:
+            # Other titles at most: a list that is open stays open.
+            self._entries = entries
+            for place, entry in enumerate(entries):
+                if self.model.itemText(place) != entry.title:
+                    self.model.setItemText(place, entry.title)
+        else:
             self._entries = entries
             self.model.clear()
             for entry in entries:

@@ -34,7 +34,7 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.modelfile import read_preview
+from latentlab.core.spec import Provenance
 from latentlab.services.library import Entry
 from latentlab.ui.help import TOPIC
 from latentlab.ui.widgets.colours import faint
@@ -67,9 +67,45 @@ def describe_entry(entry: Entry) -> str:
     lines = [f"{entry.title} ({entry.id})", describe_family(entry), f"Latent numbers: {sizes}"]
     lines.append(f"{entry.parameters / 1e6:.2f} million parameters")
     lines += [f"{name.replace('_', ' ')}: {value:.3g}" for name, value in spec.quality.items()]
+    lines += origin_lines(spec.provenance)
     if spec.provenance.note:
         lines.append(spec.provenance.note)
     return "\n".join([*lines, str(entry.path)])
+
+
+def origin_lines(origin: Provenance) -> list[str]:
+    """Return what a model was made of: data, recipe, steps, seed, revision of the source."""
+    lines = []
+    data = origin.data
+    if isinstance(data.get("name"), str):
+        count = data.get("count")
+        images = f", {count:,} images" if isinstance(count, int) else ""
+        lines.append(f"Data: {data['name'][:120]}{images}")
+    if origin.steps:
+        lines.append(f"Trained for {origin.steps:,} steps, seed {origin.seed}")
+    train = origin.recipe.get("train")
+    if isinstance(train, dict) and "batch_size" in train and "learning_rate" in train:
+        lines.append(
+            f"Recipe: batches of {train['batch_size']}, learning rate {train['learning_rate']:.3g}"
+        )
+    if origin.images_seen:
+        lines.append(f"Images seen: {origin.images_seen:,}")
+    if origin.seconds_trained:
+        lines.append(f"Training took {_took(origin.seconds_trained)}")
+    if origin.revision:
+        plain, _, changed = origin.revision.partition("+")
+        files = ", with files changed" if changed else ""
+        lines.append(f"Git revision: {plain[:12]}{files}")
+    made = [text for text in (origin.device, origin.created[:10]) if text]
+    return [*lines, f"Made on {', '.join(made)}"] if made else lines
+
+
+def _took(seconds: float) -> str:
+    """Return a time in two figures: ``40 s``, ``3.5 min``, ``2 h 10 min``."""
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{seconds / 60:.2g} min"
 
 
 class LibraryModel(QAbstractListModel):
@@ -83,15 +119,23 @@ class LibraryModel(QAbstractListModel):
         super().__init__(parent)
         self._controller = controller
         self._entries: list[Entry] = []
-        self._previews: dict[tuple[Path, str], QPixmap | None] = {}
+        self._previews: dict[Path, tuple[str, QPixmap | None]] = {}
 
     def refresh(self) -> None:
         """Read the library again."""
-        entries = self._controller.library.entries()
-        if entries != self._entries:
-            self.beginResetModel()
+        entries, before = self._controller.library.entries(), self._entries
+        if entries == before:
+            return
+        if [entry.id for entry in entries] == [entry.id for entry in before]:
+            # Other weights of the same models: nothing scrolls, and the selection stays.
             self._entries = entries
-            self.endResetModel()
+            for row, entry in enumerate(entries):
+                if entry != before[row]:
+                    self.dataChanged.emit(self.index(row), self.index(row))
+            return
+        self.beginResetModel()
+        self._entries = entries
+        self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         """Number of models."""
@@ -122,16 +166,20 @@ class LibraryModel(QAbstractListModel):
     def _preview(self, entry: Entry) -> QPixmap | None:
         if entry.header is None:
             return None
-        key = (entry.path, entry.header.spec.fingerprint)
-        if key not in self._previews:
-            try:
-                image = read_preview(entry.path)
-                self._previews[key] = (
-                    None if image is None else QPixmap.fromImage(owned_qimage(image))
-                )
-            except (LatentLabError, ValueError):
-                self._previews[key] = None
-        return self._previews[key]
+        # Of a run there is one picture, that of its newest weights.
+        key, mark = entry.run or entry.path, entry.header.spec.fingerprint
+        known = self._previews.get(key)
+        if known is not None and known[0] == mark:
+            return known[1]
+        found = None
+        try:
+            image = self._controller.library.preview_of(entry)
+            found = None if image is None else QPixmap.fromImage(owned_qimage(image))
+        except (LatentLabError, ValueError):
+            # A card without a picture is a card still.
+            found = None
+        self._previews[key] = (mark, found)
+        return found
 
 
 class CardDelegate(QStyledItemDelegate):
