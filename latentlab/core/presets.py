@@ -36,7 +36,8 @@ class SourceFacts:
     Attributes:
         image_shape: channels, height, width as stored; ``None`` where sizes differ or any can be
             had.
-        num_images: of all splits; ``None`` where any number can be had.
+        num_images: that would be trained on, of all splits or of the one for training (see
+            ``chosen_splits``); ``None`` where any number can be had.
         splits: parts that the source comes with.
         labels: names of its labels, of which a probe needs one; ``None`` where not known.
         channels: 1 or 3; ``None`` means those of ``image_shape``.
@@ -271,11 +272,17 @@ def _data(row: _Preset, source: str, facts: SourceFacts) -> dict[str, Any]:
         held_out["source"] = f"{DRAWN}:count={row.held_out},seed={seed + 1}"
         data["channels"] = 3
     else:
-        train = next((s for s in facts.splits if s.lower() in TRAIN_SPLITS), None)
-        other = next((n for w in HELD_OUT_SPLITS for n in facts.splits if n.lower() == w), None)
-        if train is not None and other is not None:
-            data["split"], held_out["split"] = train, other
+        chosen = chosen_splits(facts.splits)
+        if chosen is not None:
+            data["split"], held_out["split"] = chosen
     return data | {"held_out": held_out}
+
+
+def chosen_splits(splits: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the split to train on and the one to measure on; ``None`` where there are not both."""
+    train = next((name for name in splits if name.lower() in TRAIN_SPLITS), None)
+    other = next((n for word in HELD_OUT_SPLITS for n in splits if n.lower() == word), None)
+    return None if train is None or other is None else (train, other)
 
 
 def _drawn(values: str, count: int) -> tuple[int, str]:
@@ -301,7 +308,7 @@ def image_size(shape: tuple[int, int, int] | None, largest: int) -> int:
 
 
 def _batch(row: _Preset, facts: SourceFacts) -> dict[str, Any]:
-    """Return a batch size that a small source can fill, and sees each image a few times a sheet."""
+    """Return a batch size that a small source fills several times a pass."""
     wanted = int(row.train["batch_size"])
     if facts.num_images is None or facts.num_images >= 4 * wanted:
         return {}

@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.presets import SourceFacts
+from latentlab.core.presets import SourceFacts, chosen_splits
+from latentlab.data.base import ImageDataset
 from latentlab.data.open import ImageTransform, is_named, splits_of, undecoded
 from latentlab.data.views import close
 
 AS_STORED = ImageTransform(size=None, channels=None)
-ANY_SIZE = 64
+SIZED = ImageTransform(channels=None)
 
 
-def source_facts(source: str, split: str | None = None) -> SourceFacts:
+def source_facts(source: str) -> SourceFacts:
     """Return what is known of a source.
-
-    Args:
-        source: as ``open_dataset`` takes it.
-        split: part of it.
 
     Raises:
         LatentLabError: there is no such source, it is of no known kind, or it holds no images.
     """
     if is_named(source):
-        dataset = undecoded(source)
-        return SourceFacts(labels=tuple(dataset.labels))
-    one_size = True
-    try:
-        dataset = undecoded(source, split=split, transform=AS_STORED)
-    except LatentLabError:
-        # Images of different sizes have no size of their own; whatever else is wrong is told again.
-        one_size = False
-        sized = ImageTransform(size=ANY_SIZE, channels=None)
-        dataset = undecoded(source, split=split, transform=sized)
+        return SourceFacts(labels=tuple(undecoded(source).labels))
+    splits = splits_of(source)
+    chosen = chosen_splits(splits)
+    dataset, one_size = _opened(source, chosen[0] if chosen else None)
     try:
         if not len(dataset):
             raise LatentLabError(f"'{source}' holds no images: choose another.")
+        shape = dataset.image_shape
         return SourceFacts(
-            image_shape=dataset.image_shape if one_size else None,
-            channels=dataset.image_shape[0],
+            image_shape=shape if one_size else None,
             num_images=len(dataset),
-            splits=splits_of(source),
+            splits=splits,
             labels=tuple(dataset.labels),
+            channels=shape[0],
         )
     finally:
         close(dataset)
+
+
+def _opened(source: str, split: str | None) -> tuple[ImageDataset, bool]:
+    """Return the images as they are stored where they have one size, and whether they have."""
+    try:
+        return undecoded(source, split=split, transform=AS_STORED), True
+    except LatentLabError:
+        # Images of different sizes have none of their own; whatever else is wrong is told again.
+        return undecoded(source, split=split, transform=SIZED), False
