@@ -33,6 +33,8 @@ def test_a_smile_is_found_read_and_put_on(tmp_path: Path, monkeypatch, capsys) -
     models = {}
     for name, images in steps.items():
         words = [*short, "--set", f"train.images_seen={images}", "--set", "train.batch_size=64"]
+        if name == "faces-vae":
+            words += ["--set", "model.latent_dim=64", "--set", "model.width=16"]
         recipe = RECIPES / f"{name}.toml"
         found = run(capsys, "train", recipe, "--run-dir", tmp_path / name, *words)
         models[name] = found["model"]
