@@ -27,6 +27,7 @@ from latentlab.ui.widgets.new_run_start import START_KEYS, NewRunStart
 from latentlab.ui.widgets.notice_bar import NoticeBar
 
 RECIPE_SUFFIX, MODEL_SUFFIX = ".toml", ".safetensors"
+PORTRAITS = "portraits"
 _STARTING_MS = 1000
 
 
@@ -53,7 +54,8 @@ class NewRunForm(QWidget):
         self._controller = controller
         model = controller.model
         own = own_source(None if model is None else model.spec)
-        self.draft = RunDraft(source=own if own.startswith("portraits") or own else "portraits")
+        # How many portraits are drawn, the preset knows best.
+        self.draft = RunDraft(source=PORTRAITS if own.startswith(PORTRAITS) else own or PORTRAITS)
         self._named = ""
         self._where = ""
         self._data_failure: Failure | None = None
@@ -163,7 +165,10 @@ class NewRunForm(QWidget):
         elif self.page.preview.looking:
             self.page.estimate.want(None, "The estimate waits for the data.")
         else:
-            self.page.estimate.want(self.draft.recipe().to_toml())
+            recipe = self.draft.recipe()
+            # What the model is called changes nothing of what it takes.
+            plain = recipe.model_copy(update={"output": type(recipe.output)()})
+            self.page.estimate.want(plain.to_toml())
         self._follow_start(problems)
 
     def _follow_recipe(self) -> None:
@@ -206,7 +211,7 @@ class NewRunForm(QWidget):
 
         draft = self.draft
         if draft.origin.name:
-            wanted = Path(draft.origin.name).stem
+            wanted = draft.origin.name.removesuffix(RECIPE_SUFFIX)
         else:
             source = draft.source.partition(":")[0] if "portraits" in draft.source else draft.source
             words = [Path(source).stem or "run", draft.family, draft.origin.preset]
@@ -270,7 +275,10 @@ class NewRunForm(QWidget):
             self.set_recipe(text, path.name)
 
     def _show_recipe(self, shown: bool) -> None:
-        self._stack.setCurrentWidget(self.recipe if shown else self.page)
+        wanted = self.recipe if shown else self.page
+        if self._stack.currentWidget() is wanted:
+            return
+        self._stack.setCurrentWidget(wanted)
         self._follow_start()
         (self.recipe.back_button if shown else self.page.recipe_button).setFocus()
 

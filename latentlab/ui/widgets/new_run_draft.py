@@ -83,6 +83,8 @@ class RunDraft:
         self._base: dict[str, Any] = {}
         self._changes: dict[str, Any] = {}
         self._groups: tuple[SettingGroup, ...] = ()
+        self._settings: dict[str, Setting] = {}
+        self._checked: tuple[dict[str, Any], Recipe] | None = None
         self.choose_family(family)
 
     # What is there.
@@ -95,7 +97,7 @@ class RunDraft:
     @property
     def settings(self) -> dict[str, Setting]:
         """The settings of the family by key."""
-        return {setting.key: setting for group in self._groups for setting in group.settings}
+        return self._settings
 
     @property
     def presets(self) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ class RunDraft:
     def choose_family(self, family: str) -> None:
         """Train another kind of model; what is not of the old one alone stays."""
         self.family = family
-        self._groups = groups(family)
+        self._show_groups(groups(family))
         known = self.settings
         self._changes = {
             key: value
@@ -207,11 +209,16 @@ class RunDraft:
         recipe = parse_recipe(text, name)
         family = recipe.model.family
         found = groups(family)
-        self.family, self._groups = family, found
+        self.family = family
+        self._show_groups(found)
         self.origin = Origin("", name)
         self._changes = {}
         self._base = flat(recipe.model_dump(mode="json"))
         self._source, self._facts, self.problem = recipe.data.source, None, ""
+
+    def _show_groups(self, found: tuple[SettingGroup, ...]) -> None:
+        self._groups = found
+        self._settings = {one.key: one for group in found for one in group.settings}
 
     def _put(self, key: str, value: Any) -> None:
         if value == self.base(key) and type(value) is type(self.base(key)):
@@ -254,7 +261,7 @@ class RunDraft:
         if found:
             return found
         try:
-            parse_recipe(dump_toml(nested(values)))
+            self.recipe()
         except LatentLabError as error:
             return self._blamed(error)
         return {}
@@ -285,7 +292,10 @@ class RunDraft:
         Raises:
             LatentLabError: it has problems.
         """
-        return parse_recipe(dump_toml(nested(self.values)))
+        values = self.values
+        if self._checked is None or self._checked[0] != values:
+            self._checked = values, parse_recipe(dump_toml(nested(values)))
+        return self._checked[1]
 
     def text(self, every: bool = False) -> str:
         """Return the recipe as TOML, also of one that has problems.

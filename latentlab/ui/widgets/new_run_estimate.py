@@ -111,7 +111,7 @@ class NewRunEstimate(QWidget):
         self.figures: Mapping[str, Any] | None = None
         self._values = {name: QLabel(_NONE) for name in _FIGURES}
         self._further, self._note = QLabel(), QLabel()
-        self.measure_button = QPushButton("&Measure")
+        self.measure_button = QPushButton("Meas&ure")
         self.measure_button.setToolTip(_WHY)
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setAccessibleName("Cancel the measurement")

@@ -79,14 +79,14 @@ class NewRunRecipe(QWidget):
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setTabChangesFocus(True)
-        self.every_box = QCheckBox("&Every setting")
+        self.every_box = QCheckBox("Every settin&g")
         self.every_box.setToolTip("Also those that have their usual value")
         self.every_box.toggled.connect(self.every_wanted)
         self.back_button = self._button("&Back to the form", "", self.left.emit)
         self.copy_button = self._button("&Copy", "Copy the recipe", self._copy)
-        self.save_button = self._button("&Save…", "Save the recipe as a file", self._save)
+        self.save_button = self._button("Save &as…", "Save the recipe as a file", self._save)
         self.command_button = self._button(
-            "Copy as co&mmand",
+            "Copy as comman&d",
             "Save the recipe among your own and copy the command that trains it",
             self.command_wanted.emit,
         )

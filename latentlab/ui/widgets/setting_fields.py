@@ -6,14 +6,14 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 from latentlab.core.settings_schema import Setting
 from latentlab.ui.icons import icon
 from latentlab.ui.widgets.setting_controls import make_control
 from latentlab.ui.widgets.setting_text import limits_words, with_unit
 
-_NAME_SHARE, _CONTROL_SHARE = 5, 6
+_NAME_SHARE, _CONTROL_SHARE = 3, 6
 _UNIT_WIDTH = 76
 _RESET_SIZE = 24
 
@@ -47,11 +47,12 @@ class SettingField(QWidget):
     reset_asked = Signal()
 
     def __init__(self, setting: Setting, parent: QWidget | None = None) -> None:
+        self.changed = False
         super().__init__(parent)
         self.setting = setting
-        self.changed = False
         self._following = self._discarded = False
         self._usual = ""
+        self._told: tuple[Any, str, bool] | None = None
         self.name = NameLabel(setting.title)
         self.name.setWordWrap(True)
         self.control = make_control(setting)
@@ -60,7 +61,6 @@ class SettingField(QWidget):
         self.reset = QToolButton()
         self.reset.setAutoRaise(True)
         self.reset.setFixedSize(_RESET_SIZE, _RESET_SIZE)
-        self.reset.setIcon(icon("reset", self.palette()))
         self.note = _small(setting.help)
         self.problem = _small("")
         self.problem.setObjectName("problem")
@@ -78,16 +78,17 @@ class SettingField(QWidget):
         grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(2)
         grid.addWidget(self.name, 0, 0)
-        # Columns are alike in all fields; without a unit there is more room for words.
+        # Columns are alike in all fields; words have the room of the unit too.
         numeric = self.setting.kind in ("integer", "number")
-        grid.addWidget(self.control, 0, 1, 1, 1 if numeric else 2)
-        if numeric:
-            grid.addWidget(self.unit, 0, 2)
-        grid.setColumnMinimumWidth(2, _UNIT_WIDTH)
+        cell = QHBoxLayout()
+        cell.setSpacing(6)
+        cell.addWidget(self.control, 1)
+        cell.addWidget(self.unit)
+        grid.addLayout(cell, 0, 1)
         self.unit.setVisible(numeric)
-        grid.addWidget(self.reset, 0, 3)
-        grid.addWidget(self.problem, 1, 0, 1, 4)
-        grid.addWidget(self.note, 2, 0, 1, 4)
+        grid.addWidget(self.reset, 0, 2)
+        grid.addWidget(self.problem, 1, 0, 1, 3)
+        grid.addWidget(self.note, 2, 0, 1, 3)
         grid.setColumnStretch(0, _NAME_SHARE)
         grid.setColumnStretch(1, _CONTROL_SHARE)
         # The place of the arrow stays free, so that a change moves nothing.
@@ -129,12 +130,19 @@ class SettingField(QWidget):
             whose: for example ``Preset``.
             changed: the value is another one: mark it.
         """
+        now = (value, whose, changed)
+        if now == self._told:
+            return
+        self._told = now
         self.changed = changed
         self._usual = f"{whose}: {with_unit(self.setting, value)}."
         font = self.name.font()
         font.setBold(changed)
         self.name.setFont(font)
         self.name.setText(f"● {self.setting.title}" if changed else self.setting.title)
+        if changed and self.reset.icon().isNull():
+            # Drawn when it is first seen: a form has dozens.
+            self.reset.setIcon(icon("reset", self.palette()))
         self.reset.setVisible(changed)
         self.reset.setToolTip(f"Back to {with_unit(self.setting, value)}")
         self.reset.setAccessibleName(
@@ -179,7 +187,7 @@ class SettingField(QWidget):
         """Draw the arrow in the colours of a new palette."""
         super().changeEvent(event)
         if event.type() == event.Type.PaletteChange and hasattr(self, "reset"):
-            self.reset.setIcon(icon("reset", self.palette()))
+            self.reset.setIcon(icon("reset" if self.changed else "", self.palette()))
 
 
 def _small(text: str) -> QLabel:
