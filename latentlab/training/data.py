@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from latentlab.core.errors import LatentLabError
 from latentlab.core.noise import permutation
 from latentlab.core.recipe import DataTable
+from latentlab.core.recipe_errors import SettingError
 from latentlab.data.base import ArrayDataset, ImageDataset, LabelColumn, SkippedFile
 from latentlab.training.sampler import Sampler
 
@@ -88,8 +89,8 @@ def part_of(
     for name in names:
         if name not in whole.labels:
             known = ", ".join(whole.labels) or "none"
-            raise LatentLabError(
-                f"'{whole.name}' has no label '{name}' (data.labels); it has: {known}."
+            raise SettingError(
+                "data.labels", f"'{whole.name}' has no label '{name}'; it has: {known}."
             )
     if indices is None:
         everything = np.arange(len(whole), dtype=np.int64)

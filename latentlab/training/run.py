@@ -11,7 +11,8 @@ import torch
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_header
-from latentlab.core.recipe import Recipe, RecipeText, load_recipe
+from latentlab.core.recipe import Recipe, RecipeText, load_recipe, recipe_places
+from latentlab.core.recipe_errors import placed
 from latentlab.core.run_events import read_events
 from latentlab.core.runs import RunFolder
 from latentlab.training.attempt import Plan, reporting, write_recipe
@@ -126,7 +127,7 @@ def train(
     places: RecipeText | None = None
     if isinstance(recipe, Path):
         given = load_recipe(recipe, overrides)
-        places = RecipeText(recipe.name, recipe.read_text(encoding="utf-8"))
+        places = recipe_places(recipe, overrides)
     else:
         given = recipe
     folder = RunFolder(run_dir)
@@ -162,7 +163,8 @@ def resume(
     _check_same(stored, given)
     if stored == given and (done := finished(folder)) is not None:
         return done
-    plan = Plan(given, folder, max_steps=max_steps, take_over=take_over)
+    places = recipe_places(folder.recipe, overrides)
+    plan = Plan(given, folder, max_steps=max_steps, take_over=take_over, places=places)
     return _run(plan, on_event or Console())
 
 
@@ -230,9 +232,9 @@ def _run(plan: Plan, on_event: OnEvent) -> Outcome:
 def _engine(plan: Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
     """Open the data, build the network, and go to where the run stands."""
     recipe, folder, warm_start = plan.recipe, plan.folder, plan.warm_start
-    with Processes(accelerator).agreed():
+    with Processes(accelerator).agreed(), placed(plan.places):
         training, held_out = open_training(recipe.data)
-        trainer = build_trainer(recipe, training, plan.places)
+        trainer = build_trainer(recipe, training)
         stands_at = saved_step(folder)
         if warm_start is not None and stands_at is None:
             load_weights(trainer.network, warm_start)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +10,7 @@ import torch
 
 from latentlab.catalog import TRAINERS
 from latentlab.core.errors import LatentLabError
-from latentlab.core.recipe import Recipe, RecipeText
+from latentlab.core.recipe import Recipe
 from latentlab.core.registry import plugins
 from latentlab.training.data import Part
 from latentlab.training.family import FamilyTrainer
@@ -72,29 +71,19 @@ def _no_device(wanted: str, reason: str) -> LatentLabError:
     )
 
 
-def build_trainer(
-    recipe: Recipe, training: Part, places: RecipeText | None = None
-) -> FamilyTrainer:
-    """Build the family's trainer; what it refuses is told with its line in the recipe.
+def build_trainer(recipe: Recipe, training: Part) -> FamilyTrainer:
+    """Build the family's trainer.
 
     Args:
         recipe: checked.
         training: images to train on.
-        places: of the settings in the recipe's file.
 
     Raises:
-        LatentLabError: a setting that the family does not take.
+        LatentLabError: a setting that the family does not take; a ``SettingError`` names it.
     """
     torch.manual_seed(recipe.train.seed)
     table = recipe.model
-    try:
-        trainer: FamilyTrainer = load_trainer(table.family)(table.settings, training)
-    except LatentLabError as error:
-        named = re.match(r"\[model\] (\w+)", error.message)
-        if named is None or places is None:
-            raise
-        place = places.place(("model", named[1]))
-        raise LatentLabError(f"{place}: {error.message}", error.details) from error
+    trainer: FamilyTrainer = load_trainer(table.family)(table.settings, training)
     return trainer
 
 
