@@ -84,7 +84,10 @@ def quick_directions(
 def _wanted(known: Sequence[Factor], data: str) -> list[tuple[Factor, str]]:
     """Return the factors that get a slider, and the heading of each."""
     if data != "portraits":
-        return [(factor, factor.label.replace("_", " ")) for factor in known][:MOST]
+        # Class folders give each class as a label of its own too: one slider is enough.
+        names = {factor.name for factor in known}
+        kept = [factor for factor in known if f"class_{factor.name}" not in names]
+        return [(factor, factor.label.replace("_", " ")) for factor in kept][:MOST]
     colors = next(spec for spec in ATTRIBUTES if spec.name == "hair_color")
     groups = dict.fromkeys(EDIT_ATTRIBUTES, "attributes") | dict.fromkeys(_PORTRAITS, "more")
     groups |= {f"hair_color_{text}": "hair colour" for text in colors.classes}

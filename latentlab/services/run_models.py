@@ -7,6 +7,7 @@ on meanwhile. Importing this module imports no torch.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
@@ -178,14 +179,13 @@ def _taken(context: JobContext, name: str, run: Path, found: _Found, finished: b
     before = library.given(name)
     spaces = {space.name: space for space in stored.header.spec.spaces}
     directions = dict(stored.directions)
-    for name, direction in {} if before is None or finished else before.directions.items():
+    older = () if before is None or finished else before.directions.values()
+    for direction in older:
         # A label that this checkpoint could not fit keeps its slider, which says that it is older.
-        if name not in directions and direction.space in spaces:
-            try:
+        if direction.name not in directions and direction.space in spaces:
+            with contextlib.suppress(LatentLabError):
                 direction.check(spaces[direction.space])
-            except LatentLabError:
-                continue
-            directions[name] = backend.directions[name] = direction
+                directions[direction.name] = backend.directions[direction.name] = direction
     entry = Entry(
         name,
         found.path,
