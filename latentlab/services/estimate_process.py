@@ -79,7 +79,8 @@ def _start(folder: Path, text: str) -> subprocess.Popen[bytes]:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=environment(),
+                # What it leaves when it is killed goes with the folder.
+                env=environment() | dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(folder)),
                 **creation(detached=False),
             )
     except OSError:

@@ -118,6 +118,7 @@ class _Watch:
         self.steps, self.spent, self.waited = 0, 0.0, 0.0
         self._seconds, self._on_progress = seconds, on_progress
         self._last: tuple[int, float] | None = None
+        self._told = time.perf_counter()
 
     def __call__(self, event: Event) -> None:
         """Take a step event: by then the device has done the step."""
@@ -128,11 +129,16 @@ class _Watch:
             steps, spent = event.step - self._last[0], now - self._last[1]
             self.steps, self.spent = self.steps + steps, self.spent + spent
             self.waited += float(event.data.get("data_wait") or 0.0) * spent
-            self._on_progress(f"step {event.step}: {spent / steps:.3g} s a step")
+            self._tell(event.step, now)
         if self._last is not None or event.step >= WARM_STEPS:
             self._last = (event.step, now)
         if self.steps >= MIN_STEPS and self.spent >= self._seconds:
             self._interrupts.asked = True
+
+    def _tell(self, step: int, now: float) -> None:
+        if now - self._told >= 1.0 or self.steps <= 1:
+            self._told = now
+            self._on_progress(f"step {step}: {self.spent / self.steps:.3g} s a step")
 
 
 def _engine(
