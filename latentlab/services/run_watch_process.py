@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -21,7 +22,8 @@ from latentlab.services.run_watch_files import FilesReader, RunsReader
 from latentlab.services.run_watch_protocol import RunFiles, Told, Wishes
 from latentlab.services.worker_protocol import receive, send
 
-NICENESS = 10
+NICENESS = 5
+"""Of whoever has told the first: what follows may wait for training, the first look may not."""
 _HIDDEN_SECONDS = 10.0
 _ACTIVE_SECONDS = 0.5
 _IDLE_SECONDS = 3.0
@@ -52,6 +54,7 @@ class _Watcher:
     def __init__(self, outlet: _Outlet, shared: _Shared) -> None:
         self._outlet, self._shared = outlet, shared
         self._wake = threading.Event()
+        self._polite = False
         self.ended = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -64,6 +67,12 @@ class _Watcher:
     def end(self) -> None:
         self.ended = True
         self._wake.set()
+
+    def _step_back(self) -> None:
+        """Leave the cores to others from now on."""
+        if not self._polite:
+            self._polite = True
+            self._shared.step_back()
 
     def _run(self) -> None:
         while not self.ended:
@@ -82,6 +91,15 @@ class _Shared:
     def __init__(self) -> None:
         self.shown = True
         self.parsing = threading.Lock()
+        self._lock = threading.Lock()
+        self._lowered = False
+
+    def step_back(self) -> None:
+        """Lower the priority of the asking thread; where threads have none, of the process."""
+        with self._lock:
+            if sys.platform.startswith("linux") or not self._lowered:
+                self._lowered = True
+                lower_priority(NICENESS)
 
 
 class _RootWatcher(_Watcher):
@@ -99,6 +117,7 @@ class _RootWatcher(_Watcher):
                 return 0.0
             if found.changed or found.removed or woken or self._next_whole == 0.0:
                 self._outlet.put(found)
+        self._step_back()
         now = time.monotonic()
         rest = (now - begin) / _SHARE
         if whole:
@@ -151,6 +170,7 @@ class _RunWatcher(_Watcher):
                 break
             moved = True
             self._outlet.put(Told(self._path, self.ticket, piece))
+            self._step_back()
         pieces.close()
         return moved
 
@@ -197,7 +217,6 @@ class _Process:
 def watch_main(connection: Connection) -> None:
     """Watch until the window is gone: the target of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    lower_priority(NICENESS)
     process = _Process(connection)
     while True:
         try:

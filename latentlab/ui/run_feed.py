@@ -133,6 +133,11 @@ class RunFeed(QObject):
         """Whether every folder has been looked through once: an empty list is then the truth."""
         return self._looked >= set(self._roots())
 
+    @property
+    def pid(self) -> int | None:
+        """Id of the process that looks, while there is one."""
+        return self._watcher.pid
+
     def curves(self, path: Path) -> Curves | None:
         """Return the curves of a watched run; the same object as long as it is watched."""
         watched = self._watched.get(path.absolute())

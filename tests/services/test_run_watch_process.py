@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 
 from latentlab.core.run_status import find_runs
 from latentlab.core.runs import RunFolder
-from latentlab.services import run_watch, run_watch_files
+from latentlab.services import run_watch, run_watch_files, run_watch_process
 from latentlab.services.run_curves import Curves
 from latentlab.services.run_watch import RunWatcher
 from latentlab.services.run_watch_events import EventsReader
@@ -249,8 +250,12 @@ def test_a_process_tells_about_runs_until_it_is_stopped(
     assert files[0].recipe == "x = 1"
     assert watcher.pid is not None
     process = psutil.Process(watcher.pid)
-    if hasattr(os, "nice"):
-        assert process.nice() >= 10
+    if sys.platform.startswith("linux"):
+        # The first look does not wait for training; what follows does.
+        threads = (Path(f"/proc/{process.pid}/task/{t.id}/stat") for t in process.threads())
+        nice = sorted(int(stat.read_text().rpartition(")")[2].split()[16]) for stat in threads)
+        assert nice[0] == psutil.Process().nice()
+        assert nice[-2:] == [nice[0] + run_watch_process.NICENESS] * 2
     watcher.wish(Wishes((tmp_path,), ()))
     watcher.stop()
     assert not psutil.pid_exists(process.pid)

@@ -134,7 +134,7 @@ def test_a_process_that_dies_is_no_news(feed, run, qtbot):
     feed.failed.connect(lambda sentence, _details: said.append(sentence))
     feed.watch(run)
     qtbot.waitUntil(lambda: rows(feed, run) == 100, timeout=WAIT)
-    psutil.Process(feed._watcher.pid).kill()
+    psutil.Process(feed.pid).kill()
     with RunFolder(run).events.open("a") as stream:
         stream.write(steps(101, 130))
     qtbot.waitUntil(lambda: rows(feed, run) == 130, timeout=WAIT)
@@ -183,9 +183,9 @@ def test_the_window_has_one_feed_that_ends_with_it(window, run, qtbot):
     assert window.controller.runs is feed
     feed.watch(run)
     qtbot.waitUntil(lambda: rows(feed, run) == 100, timeout=WAIT)
-    pid = feed._watcher.pid
+    pid = feed.pid
     window.close()
     assert not psutil.pid_exists(pid)
     feed.watch(run / "another")
     feed.refresh()
-    assert feed._watcher.pid is None
+    assert feed.pid is None

@@ -25,6 +25,7 @@ Progress = Callable[[int, int, str], None]
 BENCHMARKS: dict[str, str] = {
     "attached": "latentlab.services.bench.attached:run",
     "encode": "latentlab.services.bench.encode:run",
+    "events": "latentlab.services.bench.events:run",
     "hover": "latentlab.services.bench.hover:run",
     "map": "latentlab.services.bench.map:run",
     "slider_flood": "latentlab.services.bench.slider_flood:run",
