@@ -28,7 +28,7 @@ from latentlab.ui.widgets import new_run_estimate, new_run_preview
 from latentlab.ui.widgets.new_run import NewRunForm
 from latentlab.ui.widgets.new_run_draft import RunDraft
 from tests.ui.map_stage import MapBridge
-from tests.ui.stage import make_controller, pixels
+from tests.ui.stage import make_controller, pixels, turn_wheel
 from tests.ui.windows import drop_on, file_data
 
 pytestmark = pytest.mark.gui
@@ -280,7 +280,7 @@ def test_an_invalid_value_is_said_beside_it_and_blocks_start(stage) -> None:
     stage.see()
     stage.type("train.batch_size", "0")
     said = stage.field("train.batch_size").said
-    assert said == "Batch size is at least 1 images."
+    assert said == "Batch size is at least 1."
     assert stage.form.foot.sentence
     assert "at least 1" in stage.form.foot.start_button.toolTip()
     QTest.keyClick(stage.form, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
@@ -291,6 +291,21 @@ def test_an_invalid_value_is_said_beside_it_and_blocks_start(stage) -> None:
     stage.qtbot.mouseDClick(stage.field("train.batch_size").name, LEFT)
     assert stage.field("train.batch_size").control.text() == "64"
     assert stage.form.foot.start_button.isEnabled()
+
+
+def test_a_source_that_is_typed_stays_as_it_is_typed(stage) -> None:
+    stage.type("data.source", "portraits:count=700,seed=9")
+    assert stage.field("data.source").control.text() == "portraits:count=700,seed=9"
+    assert stage.form.draft.recipe().data.source == "portraits:count=700,seed=9"
+    assert stage.asked()["data"]["source"] == "portraits:count=700,seed=9"
+
+
+def test_the_wheel_over_a_chooser_scrolls_and_chooses_nothing(stage) -> None:
+    stage.form.foot.name.setFocus()
+    for box in (stage.page.family_box, stage.page.warm, stage.page.data.source_box):
+        before = box.currentIndex()
+        turn_wheel(box, -1)
+        assert box.currentIndex() == before
 
 
 def test_one_length_replaces_the_other(stage) -> None:

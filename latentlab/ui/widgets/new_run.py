@@ -13,6 +13,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.recipe import MAX_RECIPE_BYTES
 from latentlab.core.requests import Failure
 from latentlab.services.data_preview import DataPreview
+from latentlab.ui.help import TOPIC
 from latentlab.ui.own_data import own_source
 from latentlab.ui.widgets.new_run_draft import RunDraft
 from latentlab.ui.widgets.new_run_page import NewRunPage
@@ -29,6 +30,12 @@ from latentlab.ui.widgets.notice_bar import NoticeBar
 RECIPE_SUFFIX, MODEL_SUFFIX = ".toml", ".safetensors"
 PORTRAITS = "portraits"
 _STARTING_MS = 1000
+_HELP = (
+    "New training run|Choose a family, the images and a preset; the images are shown as the "
+    "network will get them, and what the run takes is measured on this device. Every setting is "
+    "explained; ● marks those that you changed, and a double-click on the name resets them. Drop a "
+    "folder, a zip, a recipe (.toml) or a model (.safetensors) to start from. Ctrl+Return starts."
+)
 
 
 class NewRunForm(QWidget):
@@ -51,6 +58,7 @@ class NewRunForm(QWidget):
         super().__init__(parent)
         self.setAccessibleName("New training run")
         self.setAcceptDrops(True)
+        self.setProperty(TOPIC, _HELP)
         self._controller = controller
         model = controller.model
         own = own_source(None if model is None else model.spec)
@@ -111,7 +119,10 @@ class NewRunForm(QWidget):
     # Following the draft.
 
     def _do(self, change: Any, *values: Any) -> None:
-        change(*values)
+        try:
+            change(*values)
+        except LatentLabError as error:
+            self._say(error)
         self.follow()
 
     def follow(self) -> None:
@@ -173,7 +184,7 @@ class NewRunForm(QWidget):
 
     def _follow_recipe(self) -> None:
         text = self.draft.text(every=self.recipe.every_box.isChecked())
-        self.recipe.show_text(text, self.name)
+        self.recipe.show_text(text, self._folder().name)
 
     # Data.
 
@@ -213,10 +224,17 @@ class NewRunForm(QWidget):
         if draft.origin.name:
             wanted = draft.origin.name.removesuffix(RECIPE_SUFFIX)
         else:
-            source = draft.source.partition(":")[0] if "portraits" in draft.source else draft.source
-            words = [Path(source).stem or "run", draft.family, draft.origin.preset]
+            named = draft.source.partition(":")[0]
+            source = named if named == PORTRAITS else Path(draft.source).stem
+            words = [source or "run", draft.family, draft.origin.preset]
             wanted = "-".join(filter(None, words))
         return free_run_dir(self.root, wanted).name
+
+    def _folder(self) -> Path:
+        """Return the folder that the run would get."""
+        from latentlab.services.launcher import free_run_dir
+
+        return free_run_dir(self.root, self.name)
 
     def _name_edited(self, text: str) -> None:
         self._named = text
@@ -224,9 +242,7 @@ class NewRunForm(QWidget):
         self._follow_recipe()
 
     def _follow_name(self) -> None:
-        from latentlab.services.launcher import free_run_dir
-
-        folder = free_run_dir(self.root, self.name)
+        folder = self._folder()
         if self.foot.name.hasFocus() and self.foot.name.text() == self._named:
             # What is being written is left alone, even when it is empty for now.
             self.foot.show_name(self._named, folder)
@@ -284,13 +300,14 @@ class NewRunForm(QWidget):
 
     def copy_command(self) -> None:
         """Save the recipe among the person's own and copy the command that trains it."""
-        path = recipes_folder() / f"{self.name}.toml"
+        run_dir = self._folder()
+        path = recipes_folder() / f"{run_dir.name}.toml"
         try:
             write_recipe(path, self.draft.text())
         except LatentLabError as error:
             self._say(error)
             return
-        words = ["latentlab", "train", quoted(path), "--run-dir", quoted(self.root / self.name)]
+        words = ["latentlab", "train", quoted(path), "--run-dir", quoted(run_dir)]
         if self.page.warm.path is not None:
             words += ["--warm-start", quoted(self.page.warm.path)]
         QGuiApplication.clipboard().setText(" ".join(words))
@@ -302,11 +319,11 @@ class NewRunForm(QWidget):
         """Start the run, if nothing is wrong."""
         if not self.foot.start_button.isEnabled() or self._starting.isActive():
             return
-        from latentlab.services.launcher import free_run_dir, start_run
+        from latentlab.services.launcher import start_run
 
         try:
             self._check_data()
-            run_dir = free_run_dir(self.root, self.name)
+            run_dir = self._folder()
             text = self.draft.recipe().to_toml()
             start_run(text, run_dir, warm_start=self.page.warm.path)
         except LatentLabError as error:

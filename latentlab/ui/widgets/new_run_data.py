@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.recipe import load_recipe
 from latentlab.core.run_status import find_runs
 from latentlab.core.runs import RunFolder
 from latentlab.ui.widgets.direction_pages.data_chooser import DataChooser, source_title
+from latentlab.ui.widgets.setting_controls import QuietCombo
 
 _ALL = "all"
 _RECENT_RUNS = 12
@@ -42,7 +43,7 @@ class NewRunData(DataChooser):
     split_chosen = Signal(object)
 
     def __init__(self, controller: Any, parent: QWidget | None = None) -> None:
-        self.parts_box = QComboBox()
+        self.parts_box = QuietCombo()
         self._parts: tuple[str, ...] = ()
         super().__init__(controller, parent)
         self.source_box.setAccessibleName("Images to train on")
@@ -60,7 +61,6 @@ class NewRunData(DataChooser):
         self._split_label.setBuddy(self.parts_box)
         self.parts_box.setAccessibleName("Split")
         self.parts_box.setToolTip("The part of the data to train on")
-        self.parts_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.parts_box.activated.connect(self._part_chosen)
         row.addWidget(self._split_label)
         row.addWidget(self.parts_box, 1)

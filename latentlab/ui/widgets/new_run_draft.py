@@ -67,7 +67,7 @@ class Origin:
 
 
 class RunDraft:
-    """Settings of a run that has not begun. Changing it never raises; ``problems`` tells.
+    """Settings of a run that has not begun. A wrong value raises nothing; ``problems`` tells.
 
     Args:
         family: of the model.
@@ -77,7 +77,6 @@ class RunDraft:
     def __init__(self, family: str = "vae", source: str = "portraits") -> None:
         self.family = family
         self.origin = Origin()
-        self.problem = ""
         self._source = source
         self._facts: SourceFacts | None = None
         self._base: dict[str, Any] = {}
@@ -139,9 +138,13 @@ class RunDraft:
     # What a person does.
 
     def choose_family(self, family: str) -> None:
-        """Train another kind of model; what is not of the old one alone stays."""
-        self.family = family
+        """Train another kind of model; what is not of the old one alone stays.
+
+        Raises:
+            LatentLabError: a plugged-in family cannot be used; nothing has changed.
+        """
         self._show_groups(groups(family))
+        self.family = family
         known = self.settings
         self._changes = {
             key: value
@@ -166,7 +169,7 @@ class RunDraft:
         if source == self._source and source == self.source and split is None:
             return
         self._source, self._facts = source, None
-        for key in _OF_THE_SOURCE:
+        for key in ("data.source", *_OF_THE_SOURCE):
             self._changes.pop(key, None)
         if self.origin.preset:
             self._rebuild()
@@ -188,6 +191,8 @@ class RunDraft:
         """Change a value; ``None`` leaves it unset."""
         if key == "data.source":
             self.choose_source(str(value or ""))
+            # What is typed stays as it is typed; a preset would fill in numbers.
+            self._put(key, str(value or ""))
             return
         value = list(value) if isinstance(value, tuple) else value
         if key in LENGTHS and value is not None:
@@ -214,7 +219,7 @@ class RunDraft:
         self.origin = Origin("", name)
         self._changes = {}
         self._base = flat(recipe.model_dump(mode="json"))
-        self._source, self._facts, self.problem = recipe.data.source, None, ""
+        self._source, self._facts = recipe.data.source, None
 
     def _show_groups(self, found: tuple[SettingGroup, ...]) -> None:
         self._groups = found
@@ -227,18 +232,12 @@ class RunDraft:
             self._changes[key] = value
 
     def _rebuild(self) -> None:
-        self.problem = ""
-        try:
-            if not self.origin.preset:
-                raise LatentLabError("")
+        # Without presets, or while there is no data: the usual value of every setting.
+        self._base = {"data.source": self._source, "data.size": 64, "train.epochs": 10.0}
+        if self.origin.preset and self._source:
             recipe = presets.preset_recipe(
                 self.family, self.origin.preset, self._source, facts=self._facts
             )
-        except LatentLabError as error:
-            # A family without presets, or no data yet: the defaults of every setting.
-            self.problem = error.message
-            self._base = {"data.source": self._source, "data.size": 64, "train.epochs": 10.0}
-        else:
             self._base = flat(recipe.model_dump(mode="json"))
         for key in [k for k, v in self._changes.items() if v == self.base(k)]:
             del self._changes[key]

@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -31,6 +30,7 @@ from latentlab.ui.widgets.new_run_estimate import NewRunEstimate
 from latentlab.ui.widgets.new_run_preview import NewRunPreview
 from latentlab.ui.widgets.new_run_start import bold
 from latentlab.ui.widgets.new_run_warm import NewRunWarm
+from latentlab.ui.widgets.setting_controls import QuietCombo
 from latentlab.ui.widgets.setting_form import SettingsForm
 
 WIDE_FROM = 720
@@ -94,7 +94,7 @@ class NewRunPage(QWidget):
 
     def __init__(self, controller: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.family_box = QComboBox()
+        self.family_box = QuietCombo()
         self.family_box.setAccessibleName("Family")
         self.family_box.setToolTip("The kind of model")
         for family in known_families():

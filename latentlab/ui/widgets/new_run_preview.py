@@ -164,11 +164,17 @@ class NewRunPreview(QWidget):
             return
         self._wanted = wanted
         self._stop_job()
-        self.grid.set_stale(True)
+        self._set_stale(True)
         if wanted is None:
             self._soon.stop()
         else:
             self._soon.start()
+
+    def _set_stale(self, stale: bool) -> None:
+        """Grey what no longer answers to the settings."""
+        self.grid.set_stale(stale)
+        for part in (self.facts, self.warning, self.damaged):
+            part.setEnabled(not stale)
 
     @property
     def looking(self) -> bool:
@@ -258,6 +264,7 @@ class NewRunPreview(QWidget):
             for index, flipped in zip(preview.indices, preview.flipped)
         ]
         self.grid.show_images(preview.images, names)
+        self._set_stale(False)
         self.grid.show()
         self.facts.setText(
             f"{preview.num_training:,} images to train on, {preview.num_held_out:,} held out; "

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_header
+from latentlab.ui.widgets.setting_controls import QuietCombo
 
 _NEW = "New weights, drawn from the seed"
 _FILE = "choose a file"
 _FILTER = "Models (*.safetensors);;All files (*)"
 
 
-class NewRunWarm(QComboBox):
+class NewRunWarm(QuietCombo):
     """New weights, a model of the library, or a file.
 
     Args:
@@ -37,8 +38,6 @@ class NewRunWarm(QComboBox):
         self._path: Path | None = None
         self.setAccessibleName("Weights to start from")
         self.setToolTip("Start from the weights of a model of the same family, or from new ones")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         shrink = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         self.setSizeAdjustPolicy(shrink)
         self.setMinimumContentsLength(12)
@@ -74,13 +73,6 @@ class NewRunWarm(QComboBox):
         """Bring the list up to date first."""
         self._fill()
         super().showPopup()
-
-    def wheelEvent(self, event) -> None:
-        """Step, but only with the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
     def _objection(self, path: Path) -> str:
         try:

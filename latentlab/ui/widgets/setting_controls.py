@@ -142,7 +142,23 @@ class SwitchBox(QCheckBox):
         self.setChecked(bool(value))
 
 
-class ChoiceBox(QComboBox):
+class QuietCombo(QComboBox):
+    """The wheel scrolls what is behind it unless it has the focus."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Step, but only with the focus."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class ChoiceBox(QuietCombo):
     """One of several values.
 
     Signals:
@@ -153,8 +169,6 @@ class ChoiceBox(QComboBox):
 
     def __init__(self, setting: Setting, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         if setting.optional:
             self.addItem(NOT_SET, None)
         for choice in setting.choices:
@@ -172,13 +186,6 @@ class ChoiceBox(QComboBox):
             self.addItem(str(value), value)
             rows = [self.count() - 1]
         self.setCurrentIndex(rows[0])
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Step, but only with the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 class TextBox(QLineEdit):

@@ -64,6 +64,7 @@ class SettingField(QWidget):
         self.note = _small(setting.help)
         self.problem = _small("")
         self.problem.setObjectName("problem")
+        self.problem.setForegroundRole(self.problem.palette().ColorRole.WindowText)
         self.name.setBuddy(self.control)
         self.name.double_clicked.connect(self.reset_asked)
         self.reset.clicked.connect(lambda: self.reset_asked.emit())

@@ -100,14 +100,13 @@ def _list_objection(setting: Setting, value: Any) -> str:
 
 
 def _limits(setting: Setting, value: float, what: str) -> str:
-    unit = f" {setting.unit}" if setting.unit and what == setting.title else ""
     low, high = setting.minimum, setting.maximum
     if low is not None and (value < low or (setting.open_minimum and value == low)):
         words = "more than" if setting.open_minimum else "at least"
-        return f"{what} is {words} {show_number(low)}{unit}."
+        return f"{what} is {words} {show_number(low)}."
     if high is not None and (value > high or (setting.open_maximum and value == high)):
         words = "less than" if setting.open_maximum else "at most"
-        return f"{what} is {words} {show_number(high)}{unit}."
+        return f"{what} is {words} {show_number(high)}."
     return ""
 
 
