@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from latentlab.cli.common import Json, Many, Progress, print_json
 from latentlab.core.errors import LatentLabError
+
+if TYPE_CHECKING:
+    from latentlab.services.library import Entry
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,27 @@ def _words(key: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Models:
-    """List the models that can be opened, with their measured quality.
+    """List the models that can be opened, or say how one of them was made and what it can do.
 
-    Example: latentlab models --json
+    Example: latentlab models portraits-vae
     """
 
+    model: Annotated[
+        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="Id or model file.")
+    ] = None
+    recipe: Annotated[
+        bool, tyro.conf.arg(help="Print the recipe that made MODEL, ready to train again.")
+    ] = False
     json: Json = False
 
     def run(self) -> int:
-        """Print one row a model."""
+        """Print one row a model, or one model's card."""
         from latentlab.services.library import ModelLibrary
 
+        if self.model is not None:
+            return self._card(ModelLibrary().resolve(self.model))
+        if self.recipe:
+            raise LatentLabError("--recipe prints the recipe of one model: name it.")
         rows = [entry.row() for entry in ModelLibrary().entries()]
         if self.json:
             print_json(rows)
@@ -71,6 +84,32 @@ class Models:
             print(f"{row['id']:<20} {row['family']:<6} {width}x{height}x{channels}  {can}")
         if not rows:
             print("No models here: train one with `latentlab train`.")
+        return 0
+
+    def _card(self, entry: Entry) -> int:
+        from latentlab.core.card import making
+        from latentlab.core.recipe import dump_toml
+
+        if entry.header is None:
+            raise LatentLabError(entry.error or f"'{entry.id}' cannot be opened.")
+        known = entry.header.spec.provenance
+        if self.recipe:
+            if not known.recipe:
+                raise LatentLabError(f"'{entry.id}' does not say by which recipe it was made.")
+            print(dump_toml(known.recipe), end="")
+            return 0
+        if self.json:
+            print_json(entry.row() | {"provenance": known.model_dump(mode="json")})
+            return 0
+        channels, height, width = entry.header.spec.image_shape
+        lines = [f"{entry.title} ({entry.id})"]
+        lines.append(f"{entry.header.spec.family}, {width}x{height}x{channels}")
+        lines.append(f"{entry.parameters / 1e6:.3g} million parameters")
+        quality = entry.header.spec.quality.items()
+        lines += [f"{name.replace('_', ' ')}: {value:.3g}" for name, value in quality]
+        lines += making(known)
+        lines += [known.note] if known.note else []
+        print("\n".join([*lines, str(entry.path)]))
         return 0
 
 

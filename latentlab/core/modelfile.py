@@ -27,7 +27,8 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array
 from latentlab.core.spec import Frozen, ModelSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 says more about how a model was made; files of version 1 are read as they are."""
 MAX_HEADER_BYTES = 32 * 2**20
 _KEY = "latentlab"
 

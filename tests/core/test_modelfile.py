@@ -185,7 +185,7 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda d: d.update(format_version=2), "newer LatentLab (format 2"),
+        (lambda d: d.update(format_version=3), "newer LatentLab (format 3"),
         (lambda d: d.update(format_version=0), "is damaged"),
         (lambda d: d.update(format_version="one"), "is damaged"),
         (lambda d: d.pop("config"), "is damaged"),

@@ -33,6 +33,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from latentlab.core.card import making
 from latentlab.core.errors import LatentLabError
 from latentlab.core.spec import Provenance
 from latentlab.services.library import Entry
@@ -68,6 +69,7 @@ def describe_entry(entry: Entry) -> str:
     lines.append(f"{entry.parameters / 1e6:.2f} million parameters")
     lines += [f"{name.replace('_', ' ')}: {value:.3g}" for name, value in spec.quality.items()]
     lines += origin_lines(spec.provenance)
+    lines += making(spec.provenance)
     if spec.provenance.note:
         lines.append(spec.provenance.note)
     return "\n".join([*lines, str(entry.path)])
