@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QStackedLayout, QVBoxLayout, QWidget
 
@@ -171,7 +171,7 @@ class NewRunForm(QWidget):
     def _follow_estimate(self) -> None:
         problems = self.problems()
         if problems:
-            why = "The estimate waits until everything above is right."
+            why = "The estimate waits until every setting is right."
             self.page.estimate.want(None, why)
         elif self.page.preview.looking:
             self.page.estimate.want(None, "The estimate waits for the data.")
@@ -359,6 +359,12 @@ class NewRunForm(QWidget):
 
     def _say(self, error: LatentLabError) -> None:
         self.notice.say(error.message, error.details)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw the icons in the colours of a new palette."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "notice"):
+            self.notice.recolour()
 
     # Drops.
 
