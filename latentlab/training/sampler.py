@@ -97,6 +97,22 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def seed_device(seed: int, device: torch.device) -> None:
+    """Seed what a network draws by itself (dropout), on the CPU and on its device.
+
+    ``torch.manual_seed`` seeds every kind of device and, where CUDA is not in use, remembers a
+    stack trace at each call: 1 ms and some memory a step.
+    """
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 Normal = Callable[[str, tuple[int, ...]], "Tensor"]
 
 

@@ -19,7 +19,7 @@ from latentlab.training.memory import exhausted, release, too_large
 from latentlab.training.parallel import EXHAUSTED, FAILED, FINE, Processes
 from latentlab.training.phases import Optimisation, Turns
 from latentlab.training.precision import Precision
-from latentlab.training.sampler import derived_seed
+from latentlab.training.sampler import derived_seed, seed_device
 from latentlab.training.schedule import learning_rate
 from latentlab.training.state import NotFiniteError
 
@@ -205,7 +205,7 @@ class Updater:
         parts: list[Any] = ["network", self._table.seed, step, self._processes.rank]
         if self.turns.alternates:
             parts += [phase.name, repeat]
-        torch.manual_seed(derived_seed(*parts))
+        seed_device(derived_seed(*parts), self._device)
 
     def _back_off(self, step: int, details: str) -> None:
         release(self._device)
