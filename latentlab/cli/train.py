@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from latentlab.cli.common import Json, Many, parse_pairs, print_json
+from latentlab.cli.common import Json, Many, overrides_of, print_json
 from latentlab.core.errors import LatentLabError, RefusedError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Train:
         return train_in_background(
             self._folder().absolute(),
             recipe=self.recipe,
-            overrides=_overrides(self.set_),
+            overrides=overrides_of(self.set_),
             warm_start=self.warm_start,
             resume=self.resume,
             finish=self.finish,
@@ -119,7 +119,7 @@ class Train:
                 raise LatentLabError("Name a recipe, or a run folder with --run-dir and --resume.")
             outcome = resume(
                 folder,
-                overrides=_overrides(self.set_),
+                overrides=overrides_of(self.set_),
                 max_steps=self.max_steps,
                 take_over=take_over,
                 on_event=quiet,
@@ -129,7 +129,7 @@ class Train:
                 self.recipe,
                 folder,
                 resume=self.resume,
-                overrides=_overrides(self.set_),
+                overrides=overrides_of(self.set_),
                 max_steps=self.max_steps,
                 warm_start=self.warm_start,
                 take_over=take_over,
@@ -169,7 +169,7 @@ class Train:
         from latentlab.training.estimate import estimate
 
         path = self.recipe or RunFolder(self._folder()).recipe
-        recipe = load_recipe(path, _overrides(self.set_))
+        recipe = load_recipe(path, overrides_of(self.set_))
         if self.json:
             print_json(asdict(estimate(recipe)))
             return 0
@@ -214,15 +214,3 @@ def _rank() -> int:
     """Return the number of this process among those that torchrun started."""
     text = os.environ.get("RANK", "0")
     return int(text) if text.isdigit() else 0
-
-
-def _overrides(texts: tuple[str, ...]) -> dict[str, object]:
-    import tomllib
-
-    found: dict[str, object] = {}
-    for key, text in parse_pairs(texts, "--set").items():
-        try:
-            found[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[key] = text
-    return found
