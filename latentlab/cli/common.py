@@ -70,6 +70,13 @@ def parse_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     return pairs
 
 
+def overrides_of(texts: Iterable[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` words that replace values of a recipe: TOML values, or else text."""
+    from latentlab.core.recipe import parse_value
+
+    return {key: parse_value(text) for key, text in parse_pairs(texts, "--set").items()}
+
+
 def parse_numbers(texts: Iterable[str], option: str) -> dict[str, float]:
     """Read ``NAME=NUMBER`` words."""
     found: dict[str, float] = {}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from latentlab.cli.common import Json, Many, parse_pairs, print_json
+from latentlab.cli.common import Json, Many, overrides_of, print_json
 from latentlab.core.errors import LatentLabError
 
 
@@ -72,16 +72,11 @@ class Recipe:
             )
         return self._check(Path(self.what))
 
-    def _overrides(self) -> dict[str, Any]:
-        from latentlab.core.recipe import parse_value
-
-        return {key: parse_value(text) for key, text in parse_pairs(self.set_, "--set").items()}
-
     def _check(self, path: Path) -> int:
         from latentlab.core.recipe import load_recipe
         from latentlab.core.recipe_summary import changed_settings, recipe_summary
 
-        recipe = load_recipe(path, self._overrides())
+        recipe = load_recipe(path, overrides_of(self.set_))
         if self.json:
             total = None if recipe.train.epochs is not None else recipe.train.total_steps(0)
             values = {"file": path, "family": recipe.model.family, "total_steps": total}
@@ -102,7 +97,7 @@ class Recipe:
         size = {} if self.size is None else {"size": self.size}
         facts = source_facts(source)
         recipe = preset_recipe(self.family, self.preset, source, facts=facts, **size)
-        overrides = self._overrides()
+        overrides = overrides_of(self.set_)
         if overrides:
             recipe = check_recipe(recipe.resolved(), "recipe", overrides)
         name = self.out.name if self.out else "FILE"

@@ -249,7 +249,7 @@ class RunsDuplicate:
 
     def run(self) -> int:
         """Write the folder and, if asked to, start the run."""
-        from latentlab.cli.train import _overrides
+        from latentlab.cli.common import overrides_of
         from latentlab.core.modelfile import replace_file
         from latentlab.core.recipe import parse_recipe
         from latentlab.core.runs import RunFolder
@@ -263,7 +263,7 @@ class RunsDuplicate:
                 f"'{path.name}'."
             )
         text = duplicate_text(run.path)
-        recipe = parse_recipe(text, "recipe.toml", _overrides(self.set_), default_id=path.name)
+        recipe = parse_recipe(text, "recipe.toml", overrides_of(self.set_), default_id=path.name)
         pid = None
         if self.background:
             pid = start_run(recipe.to_toml(), path)
