@@ -77,7 +77,7 @@ def start_run(
             cannot be written. Nothing is left behind.
     """
     folder = RunFolder(run_dir.expanduser().absolute())
-    recipe = parse_recipe(recipe_text, "recipe.toml", default_id=folder.path.name)
+    recipe = _placed(parse_recipe(recipe_text, "recipe.toml", default_id=folder.path.name))
     _claim(folder)
     text = recipe.to_toml()
     replace_file(folder.recipe, lambda path: path.write_text(text, "utf-8"))
@@ -253,6 +253,21 @@ def _claim(folder: RunFolder) -> None:
         ) from error
     if taken:
         raise LatentLabError(f"'{folder.path}' is not empty: choose another name for the run.")
+
+
+def _placed(recipe: Recipe) -> Recipe:
+    """Return a recipe whose files are named by their whole paths: it is resumed from anywhere."""
+    from latentlab.data.open import is_named
+
+    def whole(source: str | None) -> str | None:
+        if not source or is_named(source) or not Path(source).expanduser().exists():
+            return source
+        return str(Path(source).expanduser().absolute())
+
+    data = recipe.data
+    held_out = data.held_out.model_copy(update={"source": whole(data.held_out.source)})
+    changed = {"source": whole(data.source), "held_out": held_out}
+    return recipe.model_copy(update={"data": data.model_copy(update=changed)})
 
 
 def _first_status(recipe: Recipe) -> RunStatus:

@@ -278,6 +278,19 @@ def test_only_the_very_process_that_holds_a_run_is_ended(tmp_path) -> None:
         other.wait()
 
 
+def test_images_are_named_by_their_whole_path_and_our_own_data_by_their_name(
+    run_dir, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "portraits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    text = recipe().replace("held_out.count = 6", 'held_out.source = "portraits:count=9"')
+    start_run(text.replace("portraits:count=60,seed=1", "photos"), run_dir)
+    data = parse_recipe((run_dir / "recipe.toml").read_text()).data
+    assert data.source == str(tmp_path / "photos")
+    assert data.held_out.source == "portraits:count=9"
+
+
 def test_a_warm_start_is_kept_for_a_second_try(run_dir, tmp_path) -> None:
     weights = tmp_path / "weights.safetensors"
     start_run(recipe("refused"), run_dir, warm_start=weights)
@@ -425,6 +438,6 @@ def test_the_real_command_trains_in_the_background(tmp_path) -> None:
     assert state(path) == "finished", console_tail(path / "console.log")
     assert (path / "model.safetensors").exists()
     bad = tmp_path / "bad"
-    start_run(RECIPE.replace("width = 4", "width = -1"), bad)
-    wait_for(lambda: state(bad) == "failed", 60)
-    assert "width" in read_status(bad).message
+    start_run(RECIPE.replace("portraits:count=60,seed=1", "nosuch-photos"), bad)
+    wait_for(lambda: state(bad) == "failed", 120)
+    assert "nosuch-photos" in read_status(bad).message
