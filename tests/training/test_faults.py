@@ -290,6 +290,7 @@ def test_a_half_written_lock_is_stale(tmp_path: Path) -> None:
     RunFolder(tmp_path).lock.write_text('{"pid": 12')
     assert train(tiny.recipe(3), tmp_path, on_event=silent).step == 3
     RunFolder(tmp_path).lock.write_bytes(b"\xff\x00")
+    os.utime(RunFolder(tmp_path).lock, (time.time() - 60,) * 2)
     (tmp_path / ".lock.part").touch()
     long_ago = time.time() - 60
     os.utime(tmp_path / ".lock.part", (long_ago, long_ago))
