@@ -136,7 +136,7 @@ class RunsKill:
         from latentlab.services.launcher import end_run
 
         def act(run: RunSummary) -> str:
-            end_run(run.path)
+            end_run(run.path, wait_seconds=10.0)
             return f"The run '{run.name}' was ended; resume goes on from its last checkpoint."
 
         return for_each(self.runs, self.json, act)

@@ -165,13 +165,13 @@ def stop_run(run_dir: Path) -> None:
         os.kill(starting, signal.SIGTERM)
 
 
-def end_run(run_dir: Path, wait_seconds: float = 5.0) -> None:
+def end_run(run_dir: Path, wait_seconds: float = 0.2) -> None:
     """End a run's process, and all that it started, at once: what came after its last checkpoint
     is lost.
 
     Args:
         run_dir: of the run.
-        wait_seconds: how long to wait until the processes are gone.
+        wait_seconds: how long to wait until the processes are gone; short enough for a window.
 
     Raises:
         LatentLabError: no process of this machine works on it, or it is this very process.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,10 @@ def delete_run(run_dir: Path) -> Path:
             f"The run '{run.name}' cannot be moved to '{trash}' ({error.strerror}): close what "
             "uses its files, or check the folder."
         ) from error
-    purge_trash(run_dir.parent)
+    if any(_old(run, time.time()) for run in trashed_runs(run_dir.parent)):
+        # Gigabytes on a slow disk must not hold up a window; the program's end waits for it.
+        args = (run_dir.parent,)
+        threading.Thread(target=purge_trash, args=args, name="latentlab-purge").start()
     return target
 
 
@@ -148,6 +152,10 @@ def trashed_runs(root: Path) -> list[TrashedRun]:
     return sorted(found, key=lambda run: (run.time, run.path.name), reverse=True)
 
 
+def _old(run: TrashedRun, now: float) -> bool:
+    return now - run.time >= KEPT_SECONDS
+
+
 def purge_trash(root: Path, now: float | None = None) -> None:
     """Remove runs that were deleted a week ago from the disk.
 
@@ -157,7 +165,7 @@ def purge_trash(root: Path, now: float | None = None) -> None:
     """
     now = time.time() if now is None else now
     for run in trashed_runs(root):
-        if now - run.time < KEPT_SECONDS:
+        if not _old(run, now):
             continue
         if run.path.is_symlink():
             run.path.unlink(missing_ok=True)

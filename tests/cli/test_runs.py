@@ -177,7 +177,7 @@ def live(home, monkeypatch):
     yield paths
     for path in paths:
         if holder(path) is not None:
-            end_run(path)
+            end_run(path, 10)
 
 
 def test_runs_are_resumed_paused_continued_stopped_and_killed_together(live, capsys) -> None:
@@ -248,7 +248,7 @@ def test_a_run_is_duplicated_with_other_settings(home, live, capsys) -> None:
     started = told(capsys, "duplicate", "faces", "--name", "slow", "--background")
     wait_for(lambda: state(home / "slow") == "training")
     assert holder(home / "slow") == started["pid"]
-    end_run(home / "slow")
+    end_run(home / "slow", 10)
     message = said(capsys, "duplicate", "faces", "--name", "slow", code=2)
     assert "for example 'slow-2'" in message
     assert "not known" in said(capsys, "duplicate", "faces", "--set", "train.nosuch=1", code=2)
@@ -367,12 +367,12 @@ def test_training_in_the_background_is_started_resumed_and_told_how_to_watch(liv
     assert "--max-steps 5" in (folder / "console.log").read_text()
     assert main([*words, "--run-dir", str(folder)]) == 2
     assert "is not empty" in capsys.readouterr().err
-    end_run(folder)
+    end_run(folder, 10)
     again = ["train", "--run-dir", str(folder), "--resume", "--background", "--json"]
     assert main(again) == 0
     wait_for(lambda: state(folder) == "training")
     assert json.loads(capsys.readouterr().out)["pid"] == holder(folder)
-    end_run(folder)
+    end_run(folder, 10)
     for wrong in (["--background"], ["mine.toml", "--background", "--estimate"]):
         assert main(["train", *wrong, "--run-dir", str(folder)]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -104,7 +104,7 @@ def test_the_commands_of_the_guide_run(tmp_path, monkeypatch, capsys) -> None:
         assert "The run 'faces' is finished" in capsys.readouterr().out
     finally:
         if holder(faces) is not None:
-            end_run(faces)
+            end_run(faces, 10)
     for words in [*copies, *look]:
         assert main(words) == 0, words
     recipe = load_recipe(runs / "faces-slow" / "recipe.toml")

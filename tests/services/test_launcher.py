@@ -99,7 +99,7 @@ def run_dir(tmp_path: Path, fake) -> Iterator[Path]:
     yield path
     for folder in (path, *path.parent.glob("*")):
         if holder(folder) is not None:
-            end_run(folder)
+            end_run(folder, 10)
 
 
 def test_a_run_is_listed_at_once_and_obeys_the_files(run_dir, monkeypatch) -> None:
@@ -211,7 +211,7 @@ def test_a_killed_run_takes_its_children_along_and_can_go_on(run_dir) -> None:
     pid = start_run(recipe("child"), run_dir)
     wait_for(lambda: state(run_dir) == "training" and (run_dir / "child").exists())
     child = int((run_dir / "child").read_text())
-    end_run(run_dir)
+    end_run(run_dir, 10)
     wait_for(lambda: gone(pid) and gone(child))
     assert state(run_dir) == "interrupted"
     for act in (end_run, stop_run, pause_run, continue_run):
@@ -234,7 +234,7 @@ def test_stopped_while_it_starts_a_run_does_not_start(run_dir, monkeypatch) -> N
     assert state(run_dir) == "stopped"
     pid = resume_run(run_dir)
     assert state(run_dir) == "starting"
-    end_run(run_dir)
+    end_run(run_dir, 10)
     wait_for(lambda: gone(pid))
     assert state(run_dir) == "stopped"
 
@@ -253,13 +253,13 @@ def test_only_the_very_process_that_holds_a_run_is_ended(tmp_path) -> None:
         lock = {"pid": other.pid, "host": socket.gethostname(), "created": time.time() - 9999}
         (path / "lock").write_text(json.dumps(lock))
         with pytest.raises(LatentLabError, match="not running"):
-            end_run(path)
+            end_run(path, 10)
         lock = {"pid": other.pid, "host": "far-away", "created": time.time()}
         (path / "lock").write_text(json.dumps(lock))
         far = RunStatus(state="training", pid=other.pid, host="far-away", time=time.time())
         write_status(RunFolder(path), far)
         with pytest.raises(LatentLabError, match="trained on 'far-away'"):
-            end_run(path)
+            end_run(path, 10)
         with pytest.raises(LatentLabError, match="on 'far-away'"):
             delete_run(path)
         # Files reach it all the same.
@@ -272,7 +272,7 @@ def test_only_the_very_process_that_holds_a_run_is_ended(tmp_path) -> None:
         own["created"] = psutil.Process().create_time()
         (path / "lock").write_text(json.dumps(own))
         with pytest.raises(LatentLabError, match="this very process"):
-            end_run(path)
+            end_run(path, 10)
     finally:
         other.kill()
         other.wait()
@@ -358,7 +358,10 @@ def test_a_deleted_run_comes_back_whole_and_is_gone_after_a_week(tmp_path) -> No
         restore_run(trash)
     with pytest.raises(LatentLabError, match="not in the trash"):
         restore_run(back)
+    old = tmp_path / ".trash" / "1000000.0.long-ago"
+    old.mkdir()
     first, second = delete_run(back), delete_run(path)
+    wait_for(lambda: not old.exists())
     kept = tmp_path / ".trash" / "notes.txt"
     kept.write_text("not a run")
     purge_trash(tmp_path, time.time() + 6.9 * 86400)
