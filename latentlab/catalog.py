@@ -63,6 +63,13 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
             summary="Which slider moves what, and how to untangle them.",
             icon="effects",
         ),
+        Row(
+            "train",
+            "Train",
+            "latentlab.ui.panels.train:TrainPanel",
+            summary="Train models, watch runs, and explore them while they learn.",
+            icon="train",
+        ),
     ),
     "latentlab.importers": (),
     "latentlab.datasets": (

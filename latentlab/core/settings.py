@@ -6,7 +6,7 @@ import base64
 import binascii
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -35,6 +35,7 @@ class Settings(BaseModel):
         window_geometry: bytes of the window's geometry, as base64.
         window_layout: bytes of the dock arrangement, as base64.
         workspaces: the person's own dock arrangements, base64 by name.
+        train_view: how the Train panel was left; see ``latentlab.ui.widgets.run_view_state``.
         folded_headings: headings of the attributes panel that are folded.
     """
 
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     window_geometry: str = ""
     window_layout: str = ""
     workspaces: dict[str, str] = Field(default_factory=dict)
+    train_view: dict[str, Any] = Field(default_factory=dict)
     folded_headings: tuple[str, ...] = ()
 
     @field_validator("window_geometry", "window_layout")

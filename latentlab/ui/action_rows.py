@@ -328,6 +328,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         tip="History, canvas and the sliders",
     ),
     ActionRow(
+        "workspace_train",
+        "&Train",
+        "&View/&Workspace",
+        f"{_SHOW}choose_workspace",
+        argument="train",
+        tip="Canvas and a large Train panel",
+    ),
+    ActionRow(
         "reset_layout",
         "&Reset layout",
         "&View",

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QWidget
 
-from latentlab.ui.action_rows import ACTIONS, ActionRow
+from latentlab.ui.action_rows import ACTIONS as FIRST_ACTIONS
+from latentlab.ui.action_rows import ActionRow
 from latentlab.ui.controller import Controller
+from latentlab.ui.train_rows import TRAIN_ROWS
 
 __all__ = ["ACTIONS", "CHECKS", "CONDITIONS", "ActionRow", "ActionSet"]
+
+ACTIONS: tuple[ActionRow, ...] = (*FIRST_ACTIONS, *TRAIN_ROWS)
+"""All actions; those of one menu are in its order."""
 
 
 def _canvas(controller: Controller) -> bool:
@@ -28,6 +34,10 @@ def _own_directions(controller: Controller) -> bool:
     return any(controller.is_own_direction(name) for name in controller.directions)
 
 
+def _run(name: str, controller: Controller) -> bool:
+    return name in getattr(controller, "run_actions", ())
+
+
 CONDITIONS: dict[str, Callable[[Controller], bool]] = {
     "always": lambda _controller: True,
     "canvas": _canvas,
@@ -40,6 +50,7 @@ CONDITIONS: dict[str, Callable[[Controller], bool]] = {
     "undo": lambda controller: controller.history.can_undo,
     "redo": lambda controller: controller.history.can_redo,
     "job": lambda controller: bool(controller.jobs),
+    **{row.enabled: partial(_run, row.argument or "") for row in TRAIN_ROWS if row.argument},
     "saveable": lambda controller: controller.document != controller.saved_document,
 }
 """When an action can be used."""

@@ -70,6 +70,14 @@ TOPICS: dict[str, tuple[str, str]] = {
         "name goes to its slider. Untangle looks for sliders with smaller side effects and shows "
         "figures and faces before and after; nothing changes until you accept.",
     ),
+    "train": (
+        "Train",
+        "Training runs, the newest first, also those that the command line or another machine "
+        "started in a watched folder. Arrow keys choose one; Space lays a run over it, Enter goes "
+        "to its tabs, Ctrl+D duplicates, Del deletes. Curves: drag to zoom into a stretch, "
+        "Ctrl+wheel zooms, Home shows everything. Samples: the same seeds over all of training; "
+        "Space plays. Open in explorer shows the newest checkpoint in every other panel.",
+    ),
     "window": (
         "LatentLab",
         "Library on the left, canvas in the middle, panels on the right, kept images below. "

@@ -13,8 +13,8 @@ VERSION = 2
 """Rises when the docks change so much that an old arrangement makes no sense."""
 
 LEFT_WIDTH, RIGHT_WIDTH = 220, 340
-_SHARE, _BROWSE_SHARE = 0.3, 0.45
-"""Of the window's width, for the panels on the right; usually, and while browsing."""
+_SHARE, _BROWSE_SHARE, _TRAIN_SHARE = 0.3, 0.45, 0.66
+"""Of the window's width, for the panels on the right; usually, while browsing, and training."""
 _AREA = Qt.DockWidgetArea
 
 
@@ -85,16 +85,16 @@ class LayoutKeeper:
             self._window.resizeDocks(right[:1], [right_width], horizontal)
 
     def show_workspace(self, name: str) -> None:
-        """Show ``browse`` (a large map in front) or ``edit`` (history, and sliders in front)."""
+        """Show ``browse`` (a large map), ``edit`` (history and sliders) or ``train`` (runs)."""
         self.reset()
-        self.left[0].setVisible(name != "edit")
-        if name == "browse":
-            self.left[1].hide()
-        in_front = {"browse": "dock-manifold", "edit": "dock-attributes"}.get(name)
+        self.left[0].setVisible(name == "browse")
+        self.left[1].setVisible(name == "edit")
+        fronts = {"browse": "dock-manifold", "edit": "dock-attributes", "train": "dock-train"}
+        in_front = fronts.get(name)
         for dock in self.right:
             if dock.objectName() == in_front:
                 dock.raise_()
-        self._size(_BROWSE_SHARE if name == "browse" else _SHARE)
+        self._size({"browse": _BROWSE_SHARE, "train": _TRAIN_SHARE}.get(name, _SHARE))
 
     def save(self, settings: Settings) -> None:
         """Keep the arrangement in the settings."""

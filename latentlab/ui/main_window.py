@@ -40,7 +40,7 @@ from latentlab.ui.widgets.notice_bar import NoticeBar
 
 SMALLEST = QSize(960, 600)
 USUAL = QSize(1280, 800)
-_MENUS = ("&File", "&Edit", "&Model", "&View", "&Help")
+_MENUS = ("&File", "&Edit", "&Model", "&View", "&Train", "&Help")
 
 
 class MainWindow(QMainWindow):
