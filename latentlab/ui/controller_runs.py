@@ -111,6 +111,7 @@ class RunActions:
             found = self.__dict__["_follower"] = RunFollower(self._bridge, self)
             found.looked.connect(self._take_look)
             found.failed.connect(self._look_failed)
+            found.came_late.connect(self._take_run_model)
             self.runs.run_changed.connect(self._run_moved)
         return found
 

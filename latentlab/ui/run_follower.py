@@ -29,10 +29,12 @@ class RunFollower(QObject):
     Signals:
         looked: a ``RunLook``, with newer weights where there are some.
         failed: a ``Failure``; looking goes on.
+        came_late: a ``RunModel`` that the worker had taken in when following was stopped.
     """
 
     looked = Signal(object)
     failed = Signal(object)
+    came_late = Signal(object)
 
     def __init__(self, bridge: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -41,6 +43,7 @@ class RunFollower(QObject):
         self.name = ""
         self._known: tuple[str, int] = ("", -1)
         self._job = ""
+        self._leaving: set[str] = set()
         self._again = False
         self._wait_ms = LOOK_MS
         self._timer = QTimer(self)
@@ -62,7 +65,10 @@ class RunFollower(QObject):
         self.look()
 
     def stop(self) -> None:
-        """Follow nothing; an answer that is on its way counts no more."""
+        """Follow nothing; what the worker has taken in already is told by ``came_late``."""
+        if self._job:
+            self._leaving.add(self._job)
+            self._bridge.cancel(self._job)
         self.run, self._job, self._again = None, "", False
         self._known = ("", -1)
         self._timer.stop()
@@ -73,10 +79,6 @@ class RunFollower(QObject):
             steps = model.entry.header.spec.provenance.steps if model.entry.header else -1
             step = steps if model.entry.step is None else model.entry.step
             self._known = (str(model.entry.path), step)
-
-    def forget(self) -> None:
-        """Ask for all weights anew: the worker lost them."""
-        self._known, self._job = ("", -1), ""
 
     def look(self) -> None:
         """Look now; once more afterwards, if a look is on its way."""
@@ -93,6 +95,11 @@ class RunFollower(QObject):
         self._bridge.job(JobRequest(self._job, "look_at_run", arguments, f"Reading {self.name}"))
 
     def _finish(self, result: JobResult) -> None:
+        if result.job in self._leaving:
+            self._leaving.discard(result.job)
+            if isinstance(result.value, RunLook) and result.value.model is not None:
+                self.came_late.emit(result.value.model)
+            return
         if not self._job or result.job != self._job:
             return
         self._job = ""
