@@ -19,7 +19,7 @@ from PIL import Image, ImageSequence
 from latentlab.cli import main
 from latentlab.core.recipe import parse_recipe
 from latentlab.core.run_events import EventWriter
-from latentlab.core.run_status import RunStatus, summary, write_status
+from latentlab.core.run_status import RunStatus, find_runs, summary, write_status
 from latentlab.core.runs import RunFolder, holder
 from latentlab.services import run_process
 from latentlab.services.launcher import end_run
@@ -175,9 +175,9 @@ def live(home, monkeypatch):
     monkeypatch.setattr(run_process, "command", lambda words: [*command, *words])
     paths = [made(home / name) for name in ("faces", "hats")]
     yield paths
-    for path in paths:
-        if holder(path) is not None:
-            end_run(path, 10)
+    for run in find_runs([home]):
+        if run.active:
+            end_run(run.path, 10)
 
 
 def test_runs_are_resumed_paused_continued_stopped_and_killed_together(live, capsys) -> None:
