@@ -26,6 +26,7 @@ def main() -> None:
     # The worker is never started: no model is open, and nothing but the run is looked at.
     window = build_window(settings, WorkerClient(relay, WorkerSettings()), relay)
     watcher = RunsWatcher(window, runs_folder() / RUN)
+    watcher.ended.connect(application.quit)
     limit = QTimer()
     limit.setSingleShot(True)
     limit.timeout.connect(application.exit)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
@@ -93,7 +93,12 @@ class RunsWatcher(QObject):
     Attributes:
         figures: see ``services.bench.events``.
         problem: why the window cannot be measured; empty while it can.
+
+    Signals:
+        ended: all is measured, or there is a problem.
     """
+
+    ended = Signal()
 
     def __init__(self, window: Any, run_dir: Path) -> None:
         super().__init__()
@@ -138,7 +143,7 @@ class RunsWatcher(QObject):
         except Exception as error:
             # An exception in a slot would only be printed: the loop would turn for ever.
             self.problem = f"{type(error).__name__}: {error}"
-            QApplication.exit()
+            self._end()
 
     def _open_cold(self) -> None:
         self._window.controller.settings.train_view = {"run": str(self._run)}
@@ -184,7 +189,12 @@ class RunsWatcher(QObject):
         except Exception as error:
             self.problem = f"{type(error).__name__}: {error}"
             self.figures.clear()
-        QApplication.exit()
+        self._end()
+
+    def _end(self) -> None:
+        self._beat.stop()
+        self._step = lambda: None
+        self.ended.emit()
 
     def _measure(self) -> None:
         before = self.figures.pop("memory_before_mb")
