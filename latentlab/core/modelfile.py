@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ def replace_file(path: Path, write: Any) -> None:
         temporary.chmod(mode)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        _rename(temporary, path)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise LatentLabError(
@@ -117,6 +118,17 @@ def replace_file(path: Path, write: Any) -> None:
         # Gone after the rename; whatever stopped the writing, half a file is not left behind.
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Rename over ``path``; Windows refuses while somebody reads the old file for a moment."""
+    for wait in (0.02, 0.1, 0.5) if os.name == "nt" else ():
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    temporary.replace(path)
 
 
 def write_model(path: Path, model: StoredModel) -> ModelHeader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 
 from latentlab.core.errors import LatentLabError
@@ -22,6 +20,7 @@ from latentlab.training.data import Part, open_training
 from latentlab.training.events import Reporter
 from latentlab.training.loop import Engine
 from latentlab.training.memory import out_of_memory
+from latentlab.training.peak import peak_memory
 from latentlab.training.setup import build_trainer, make_accelerator
 from latentlab.training.signals import Interrupts
 
@@ -186,18 +185,3 @@ def _figures(recipe: Recipe, engine: Engine, folder: RunFolder, watch: _Watch) -
 
 def _megabytes(folder: Path) -> float:
     return round(sum(f.stat().st_size for f in folder.glob("*.safetensors")) / 2**20, 3)
-
-
-def peak_memory() -> int:
-    """Return the most memory that this process ever took, in bytes."""
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    if sys.platform == "linux":
-        # Not ru_maxrss, which begins with what the process had that started this one.
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else size * 1024

@@ -13,7 +13,8 @@ import torch
 
 from latentlab.core.errors import LatentLabError
 from latentlab.training import estimate as module
-from latentlab.training.estimate import estimate, peak_memory
+from latentlab.training.estimate import estimate
+from latentlab.training.peak import peak_memory
 from tests.training import tiny
 from tests.training.test_run import REPOSITORY
 
@@ -62,7 +63,7 @@ def test_short_recipes_are_measured_too(scratch: Path) -> None:
 
 def test_the_peak_of_the_process_is_told(scratch: Path) -> None:
     script = (
-        "import numpy as np\nfrom latentlab.training.estimate import peak_memory\n"
+        "import numpy as np\nfrom latentlab.training.peak import peak_memory\n"
         "before = peak_memory()\nbig = np.ones(2**25)\ndel big\n"
         "print((peak_memory() - before) / 2**20)"
     )
