@@ -56,7 +56,9 @@ def describe_family(entry: Entry) -> str:
     spec = entry.header.spec
     channels, height, width = spec.image_shape
     family = _FAMILIES.get(spec.family, spec.family.capitalize())
-    return f"{family} · {width}×{height} {'grey' if channels == 1 else 'colour'}"
+    kind = f"{family} · {width}×{height} {'grey' if channels == 1 else 'colour'}"
+    # The title of a narrow card may be cut before the step.
+    return kind if entry.step is None else f"Step {entry.step:,} · {kind}"
 
 
 def describe_entry(entry: Entry) -> str:

@@ -71,6 +71,7 @@ class ManifoldPanel(QWidget):
         self.note = MapNote()
         self.strip = SelectionStrip(controller, self.pointer)
         self.strip.hide()
+        self._renewed = False
         self._glide = Glide(self.map, self)
         self._colours: tuple[Any, Any] = ((), ())
         shows_points = self.tools.layers["points"].isChecked
@@ -158,6 +159,7 @@ class ManifoldPanel(QWidget):
 
     def _show_renewed(self) -> None:
         """The same points, of other weights: what is selected stays selected."""
+        self._renewed = True
         self.strip.show_points(self.model.points, self.model.selection)
         self._say()
 
@@ -171,7 +173,8 @@ class ManifoldPanel(QWidget):
             self.map.set_axis_labels(placed.x_label, placed.y_label)
         plane = self.model.plane
         self.tools.set_plane(plane is not None, _NO_PLANE)
-        self._show_tiles()
+        self._show_tiles(keep=self._renewed and glide)
+        self._renewed = False
         self._say()
 
     def _show_colours(self) -> None:
@@ -254,9 +257,9 @@ class ManifoldPanel(QWidget):
         else:
             self._show_tiles()
 
-    def _show_tiles(self) -> None:
+    def _show_tiles(self, keep: bool = False) -> None:
         on = self.tools.layers["tiles"].isChecked() and self.model.plane is not None
-        self.tiles.set_plane(self.model.plane if on else None)
+        self.tiles.set_plane(self.model.plane if on else None, keep)
         self.map.set_tiles(self.tiles if on else None)
 
     def _condition(self) -> tuple[Any, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from latentlab.core.run_status import ACTIVE
 from latentlab.services.run_models import RunLook
 from latentlab.ui.icons import icon
-from latentlab.ui.widgets.elided_label import ElidedLabel
 
 
 def minutes_text(minutes: float) -> str:
@@ -28,26 +28,25 @@ def waiting_text(name: str, look: RunLook) -> str:
     if not look.checkpoint_minutes:
         return f"{name} writes its first checkpoint when it stops or ends; it opens by itself."
     wait = minutes_text(look.checkpoint_minutes)
-    return f"{name} has no checkpoint yet: the first comes within {wait} and opens by itself."
+    return f"{name} has no checkpoint yet; the first comes within {wait} and opens by itself."
 
 
 def following_text(name: str, step: int, look: RunLook | None) -> str:
     """Return which step is shown, and where the run is."""
     said = f"{name}, step {step:,}"
     if look is None:
-        return f"{said}: newer weights open by themselves."
-    if look.total_steps:
-        said += f" of {look.total_steps:,}"
+        return said
+    total = f" of {look.total_steps:,}" if look.total_steps else ""
     if look.state == "measuring":
-        return f"{said}. Training is over; the finished model opens as soon as it is measured."
+        return f"{said}{total}. The finished model opens as soon as it is measured."
     if look.state not in ACTIVE:
         ended = {"failed": "failed", "interrupted": "was interrupted"}.get(look.state, "stopped")
-        return f"{said}. The run {ended}; if it goes on, newer weights open by themselves."
+        return f"{said}{total}. The run {ended}."
     if look.state == "paused":
-        return f"{said}. The run is paused."
+        return f"{said}{total}. The run is paused."
     if look.step > step:
-        return f"{said}; the run is at {look.step:,}. Newer weights open by themselves."
-    return f"{said}. Newer weights open by themselves."
+        return f"{said}. The run is at step {look.step:,}{total}."
+    return f"{said}{total}"
 
 
 class LiveBar(QFrame):
@@ -63,7 +62,10 @@ class LiveBar(QFrame):
         self.setAutoFillBackground(True)
         self.setBackgroundRole(self.backgroundRole().AlternateBase)
         self._sign = QLabel()
-        self.text = ElidedLabel()
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setToolTip("Newer weights of the run open by themselves, in every panel")
         self.button = QPushButton()
         self.button.clicked.connect(self._press)
         line = QHBoxLayout(self)

@@ -141,12 +141,19 @@ class PlaneTiles(QObject):
         """The tiles that are kept, the one not seen for longest first."""
         return tuple(self._images)
 
-    def set_plane(self, plane: Plane | None) -> None:
-        """Draw another plane; tiles of the old one are forgotten, even those on their way."""
+    def set_plane(self, plane: Plane | None, keep: bool = False) -> None:
+        """Draw another plane; tiles of the old one are forgotten, even those on their way.
+
+        With ``keep``, where the new plane is nearly the old one, they stay until new ones come.
+        """
         if plane is self._plane:
             return
         self._plane = plane
-        self.forget()
+        if keep:
+            self._asked, self._sequence = (), None
+            self.refresh()
+        else:
+            self.forget()
 
     def forget(self) -> None:
         """Decode everything anew: the model or its condition changed."""
