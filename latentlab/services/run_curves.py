@@ -35,7 +35,7 @@ class Curves:
     Until a long file has been read, points from all over it stand in for the rest: see ``coarse``.
 
     Attributes:
-        version: grows by one with every change.
+        version: grows with every change that can be seen.
         coarse: whether the points are a first look at a file that is still being read.
         complete: whether all that is in the file has been read.
         starts: attempt and first step (the one that it began at) of each start, in order.
@@ -136,7 +136,6 @@ class Curves:
         A piece that ``restart``s begins the file anew: what was shown stays until the new reading
         is complete when it is the same file, and is dropped when it is another one.
         """
-        self.version += 1
         if piece.restart:
             self._begin(piece)
         if piece.coarse:
@@ -156,12 +155,14 @@ class Curves:
             (self._rows, self._held), self._next = self._next, None
             self.coarse = False
         if self._next is None:
+            self.version += 1
             self.starts = tuple(self._next_starts)
             self.complete = self.complete or caught_up
 
     def _begin(self, piece: Piece) -> None:
         if piece.identity != self._identity or not self.complete:
             self._clear()
+            self.version += 1
             self.coarse = self.complete = False
             self.total_steps = 0
         self._identity = piece.identity
@@ -174,6 +175,7 @@ class Curves:
             # The whole is shown already: its reader was started anew.
             return
         self._clear()
+        self.version += 1
         self._rows.append(piece.rows)
         self._held.append(piece.held)
         self.total_steps = piece.total_steps or self.total_steps

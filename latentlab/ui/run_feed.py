@@ -35,6 +35,7 @@ TURN_SECONDS = 0.004
 """What one turn of the loop may spend on news."""
 _WAITING = 32
 _TELL_MS = 100
+_PROGRESS_SECONDS = 1.0
 _LOOK_MS = 2000
 
 
@@ -50,18 +51,21 @@ class _Watched:
         self.files = RunFiles()
         self.progress = 0.0
         self.skipped = 0
+        self.told = 0.0
 
-    def take(self, what: Piece | RunFiles) -> None:
-        """Add news."""
+    def take(self, what: Piece | RunFiles) -> bool:
+        """Add news; return whether there is more to see than how far reading is."""
         if isinstance(what, RunFiles):
             self.files = what
-            return
+            return True
+        before = self.curves.version
         if what.restart:
             self.log, self.skipped = LogBook(), 0
         self.curves.take(what)
         self.log.add(what.log)
         self.skipped += what.skipped
         self.progress = min(what.offset / what.size, 1.0) if what.size else 1.0
+        return self.curves.version != before
 
 
 class RunFeed(QObject):
@@ -74,7 +78,8 @@ class RunFeed(QObject):
 
     Signals:
         runs_changed: runs came, went or stand otherwise: see ``runs``.
-        run_changed: path of a watched run with more to show; at most ten times a second a run.
+        run_changed: path of a watched run with more to show; at most ten times a second a run,
+            and once a second while nothing but ``progress`` and ``log`` move.
         failed: a sentence and its details: runs cannot be watched for now. Said once.
     """
 
@@ -301,9 +306,10 @@ class RunFeed(QObject):
         elif isinstance(news, Told):
             watched = self._watched.get(news.path)
             if watched is not None and watched.ticket == news.ticket:
-                watched.take(news.what)
-                self._changed.add(news.path)
-                self._tell_soon()
+                late = time.monotonic() - watched.told > _PROGRESS_SECONDS
+                if watched.take(news.what) or late:
+                    self._changed.add(news.path)
+                    self._tell_soon()
 
     def _take_found(self, found: RunsFound) -> None:
         if found.root not in self._roots():
@@ -331,4 +337,5 @@ class RunFeed(QObject):
             self.runs_changed.emit()
         for path in changed:
             if path in self._watched:
+                self._watched[path].told = time.monotonic()
                 self.run_changed.emit(path)

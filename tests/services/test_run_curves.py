@@ -191,11 +191,14 @@ def test_a_first_look_stays_until_the_whole_has_been_read() -> None:
     curves.take(look)
     assert curves.coarse
     assert not curves.complete
+    seen = curves.version
     curves.take(piece(rows(np.arange(1, 501), loss=2.0), offset=50, size=100, starts=((1, 0),)))
+    assert curves.version == seen
     np.testing.assert_array_equal(curves.steps, [1, 500, 999])
     curves.take(piece(rows(np.arange(501, 1001), loss=3.0), offset=100, size=100))
     assert curves.complete
     assert not curves.coarse
+    assert curves.version > seen
     assert len(curves) == 1000
     assert curves.starts == ((1, 0),)
 
