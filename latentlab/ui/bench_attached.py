@@ -33,7 +33,7 @@ def main() -> None:
 
         def open_panel() -> None:
             window.hosts["train"].parentWidget().raise_()
-            window.hosts["train"].panel.show_run(run_dir)
+            window.hosts["train"].panel.open(run_dir)
             timer.start(200)
 
         timer = QTimer()
