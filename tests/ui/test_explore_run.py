@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,14 +15,16 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 
 from latentlab.core.modelfile import read_model, write_model
+from latentlab.core.runs import RunFolder
 from latentlab.core.session import load_session
 from latentlab.core.settings import Settings
+from latentlab.services.run_models import step_of
 from latentlab.ui import run_follower
 from latentlab.ui.app import build_window, start_worker
 from latentlab.ui.panels.library import ENTRY_ROLE, PREVIEW_ROLE, describe_entry
 from latentlab.ui.widgets.images import from_qimage
 from tests.ui.effects_stage import make_report
-from tests.ui.live_stage import STEPS, Stages, go_on, make_stages
+from tests.ui.live_stage import RECIPE, STEPS, Stages, go_on, make_stages
 from tests.ui.stage import pixels
 from tests.ui.windows import differs
 
@@ -385,3 +389,34 @@ def test_rapid_sliders_during_rapid_swaps(app, qtbot, run, stages):
     picture = control.document.canvas.model_copy(update={"model": entry.id})
     expected = Renderer(library).exact(picture)[0]
     assert np.abs(control.last_images.astype(int) - expected).max() <= 1
+
+
+def test_a_run_that_another_process_trains_is_followed(app, qtbot, run, stages):
+    """The engine trains in a process of its own; its checkpoints open one after the other."""
+    shutil.rmtree(run)
+    recipe = run.parent / "shapes.toml"
+    source = stages.images.as_posix()
+    text = RECIPE.format(source=source, minutes=0.01).replace("steps = 36", "steps = 100000")
+    recipe.write_text(text)
+    words = [sys.executable, "-m", "latentlab", "train", str(recipe), "--run-dir", str(run)]
+    engine = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    control, seen = app.controller, []
+    try:
+        qtbot.waitUntil((run / "recipe.toml").is_file, timeout=WAIT_MS)
+        control.explore_run(run)
+        control.model_reloaded.connect(lambda _header: seen.append(control.model_entry.step))
+        qtbot.waitUntil(lambda: len(seen) >= 3, timeout=WAIT_MS)
+        name = next(iter(control.directions))
+        control.set_edit(name, 2.0)
+        RunFolder(run).request_stop()
+        engine.wait(60)
+        last = step_of(RunFolder(run).checkpoint_files()[-1])
+        qtbot.waitUntil(lambda: control.model_entry.step == last, timeout=WAIT_MS)
+        settle(app, qtbot)
+    finally:
+        engine.kill()
+        engine.wait()
+    assert seen == sorted(set(seen))
+    assert app.canvas.view.failure is None
+    assert control.exploring == run
+    qtbot.waitUntil(lambda: "The run stopped" in app.live.text.text(), timeout=WAIT_MS)
