@@ -124,5 +124,5 @@ def readings(state: ChartState) -> list[tuple[ChartLine, str]]:
     for line in state.lines:
         value = line.read(state.cursor)
         if value is not None:
-            found.append((line, f"{line.label} {figure(value[1], state.unit)}"))
+            found.append((line, f"{line.label} {figure(value[1], state.unit)}".strip()))
     return found

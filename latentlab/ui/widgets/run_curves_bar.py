@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -46,6 +47,8 @@ class CurvesBar(QWidget):
     def __init__(self, view: TrainView, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._view = view
+        self._offered: tuple[Quantity, ...] = ()
+        self._ticks: dict[str, QAction] = {}
         self.charts = QToolButton(self, text="Charts")
         self.charts.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.charts.setToolTip("Choose the charts")
@@ -118,11 +121,21 @@ class CurvesBar(QWidget):
         self.smoothing.setAccessibleDescription(said)
 
     def offer_charts(self, offered: Sequence[Quantity]) -> None:
-        """Fill the menu with these charts."""
-        self.charts_menu.clear()
+        """Offer these charts in the menu, ticked as they are chosen."""
         shown = chosen_charts(self._view, offered)
+        if tuple(offered) == self._offered:
+            # An action that is at work must not be replaced.
+            for name, action in self._ticks.items():
+                action.blockSignals(True)
+                action.setChecked(name in shown)
+                action.blockSignals(False)
+            return
+        self._offered = tuple(offered)
+        self._ticks = {}
+        self.charts_menu.clear()
         for quantity in offered:
             action = self.charts_menu.addAction(quantity.title.replace("&", "&&"))
+            self._ticks[quantity.id] = action
             action.setCheckable(True)
             action.setChecked(quantity.id in shown)
             action.setToolTip(quantity.tip)

@@ -70,17 +70,18 @@ class LogModel(QAbstractTableModel):
         self.lines: list[Any] = []
 
     def set_lines(self, lines: Sequence[Any]) -> None:
-        """Show lines; new ones at the end leave the others where they are."""
-        known = len(self.lines)
-        grown = len(lines) >= known and list(lines[:known]) == self.lines
-        if grown and len(lines) > known:
-            self.beginInsertRows(QModelIndex(), known, len(lines) - 1)
+        """Show lines; those that are the same at the beginning stay where they are."""
+        known, same = self.lines, 0
+        while same < min(len(known), len(lines)) and known[same] == lines[same]:
+            same += 1
+        if same < len(known):
+            self.beginRemoveRows(QModelIndex(), same, len(known) - 1)
+            self.lines = known[:same]
+            self.endRemoveRows()
+        if same < len(lines):
+            self.beginInsertRows(QModelIndex(), same, len(lines) - 1)
             self.lines = list(lines)
             self.endInsertRows()
-        elif not grown:
-            self.beginResetModel()
-            self.lines = list(lines)
-            self.endResetModel()
 
     def rowCount(self, parent: Index = _ROOT) -> int:
         """Return the number of lines."""
