@@ -6,6 +6,7 @@ them (``optimizer.<name>.<index>.<moment>``) and keeps what the engine itself re
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,7 +100,9 @@ def save_state(
     replace_file(folder.state / "state.json", lambda path: path.write_text(text, "utf-8"))
     for old in folder.state.glob("step_*.safetensors"):
         if old != target:
-            old.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                # Somebody reads it (Windows): it goes with the next state.
+                old.unlink()
 
 
 def saved_step(folder: RunFolder) -> int | None:
@@ -190,5 +193,8 @@ def _load_moments(
             if isinstance(value, Tensor) and name != "step":
                 # The layout of the parameter, so that the same kernel gives the same sums.
                 entry[name] = torch.empty_like(parameters[index]).copy_(value)
+            elif isinstance(value, Tensor):
+                # A copy: the file stays mapped, and its room taken, while one tensor of it is used.
+                entry[name] = value.clone()
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -41,6 +41,7 @@ def crowded(request, tmp_path: Path) -> Iterator[tuple[Path, str]]:
     if shutil.which("mount") is None or subprocess.run(words, capture_output=True).returncode:
         pytest.skip("mounting a small file system is not permitted here")
     yield place, "FILL"
+    # A file that stayed open, or mapped, would keep it busy.
     subprocess.run(["umount", str(place)], check=True)
 
 
@@ -220,6 +221,18 @@ def test_a_recipe_that_was_edited_badly(tmp_path: Path) -> None:
             resume(tmp_path, on_event=silent)
     recipe.write_text(good)
     assert resume(tmp_path, on_event=silent).step == 9
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_a_resumed_run_lets_the_file_of_its_state_go(tmp_path: Path) -> None:
+    """Mapped, it would keep its room on a full disk, and Windows could not delete it."""
+    train(tiny.recipe(9), tmp_path, max_steps=3, on_event=silent)
+
+    def look(event) -> None:
+        if event.kind == "step":
+            assert "step_0000003.safetensors" not in Path("/proc/self/maps").read_text()
+
+    assert resume(tmp_path, on_event=look).step == 9
 
 
 # Who holds a folder.

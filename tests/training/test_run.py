@@ -18,7 +18,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_model
 from latentlab.core.run_events import EventTail, read_events
 from latentlab.core.runs import RunFolder, holder
-from latentlab.training import state
+from latentlab.training import data, events, state
 from latentlab.training.run import finish_run, resume, train
 from tests.training import tiny
 
@@ -199,6 +199,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch) -> N
 
     with monkeypatch.context() as patch:
         patch.setattr(state, "save_file", full)
+        patch.setattr(events, "_WAITS", (0.01, 0.02))
         with pytest.raises(LatentLabError, match="No space left on device"):
             resume(tmp_path, max_steps=9, on_event=silent)
     assert kinds(tmp_path)[-1] == "error"
@@ -214,6 +215,7 @@ def test_vanished_data(tmp_path: Path, monkeypatch) -> None:
         raise FileNotFoundError(2, "No such file", "photo.jpg")
 
     monkeypatch.setattr(ArrayDataset, "read", gone)
+    monkeypatch.setattr(data, "RETRY_SECONDS", (0.01, 0.02))
     with pytest.raises(LatentLabError, match="can no longer be read"):
         train(tiny.recipe(), tmp_path, on_event=silent)
     assert kinds(tmp_path)[-1] == "error"
