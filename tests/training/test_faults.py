@@ -151,6 +151,7 @@ def test_events_wait_in_order_and_the_oldest_steps_thin_out(tmp_path: Path, monk
     assert [e.step for e in events if e.kind == "checkpoint"] == [10]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_log_on_a_full_disk_does_not_stop_a_run(tmp_path: Path) -> None:
     words = [
