@@ -64,10 +64,12 @@ class _Block:
         self._make(0)
 
     def _make(self, columns: int) -> None:
-        self.values = np.empty((columns, SEGMENT), self._dtype)
+        self.values: Array = np.empty((columns, SEGMENT), self._dtype)
         sizes = [SEGMENT // FACTOR**depth for depth in range(1, 5)]
         dtypes = (self._dtype, self._dtype, np.float64, np.float32)
-        self.levels = [tuple(np.empty((columns, n), t) for t in dtypes) for n in sizes]
+        self.levels: list[Summary] = [
+            tuple(np.empty((columns, n), t) for t in dtypes) for n in sizes
+        ]
 
     def _name(self, names: Iterable[str], used: int) -> None:
         """Give new names a column each, unknown in the rows so far."""

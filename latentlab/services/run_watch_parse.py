@@ -73,6 +73,7 @@ def _real(value: Any) -> float:
 
 def _column(values: Sequence[Any], dtype: type = np.float32) -> NDArray[Any]:
     """Return values as numbers; what is none, or not finite, is NaN."""
+    column: NDArray[Any]
     if set(map(type, values)) <= {float, int, type(None)}:
         try:
             with np.errstate(all="ignore"):
@@ -103,8 +104,8 @@ def _rows(steps: list[int], records: list[Mapping[str, Any]]) -> Rows:
         names.append(f"losses/{part[:100]}")
         columns.append(_column([p.get(part) for p in parts]))
     times = _column([record.get("time") for record in records], np.float64)
-    values = np.stack(columns) if columns else np.empty((0, len(steps)), np.float32)
-    return Rows(np.array(steps, np.int64), times, tuple(names), values)
+    table: NDArray[Any] = np.stack(columns) if columns else np.empty((0, len(steps)), np.float32)
+    return Rows(np.array(steps, np.int64), times, tuple(names), table)
 
 
 def _held(found: list[tuple[int, float, float]]) -> Rows:
