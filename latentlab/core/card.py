@@ -43,9 +43,8 @@ def _program(known: Provenance) -> str:
     if known.program_version:
         parts.append(f"LatentLab {known.program_version}")
     if known.revision:
-        revision, plus, dirty = known.revision.partition("+")
-        changed = f", changed ({dirty})" if plus else ""
-        parts.append(f"revision {revision[:12]}{changed}")
+        revision, changed, _ = known.revision.partition("+")
+        parts.append(f"revision {revision[:12]}{' with changes' if changed else ''}")
     if known.torch_version:
         parts.append(f"PyTorch {known.torch_version}")
     return f"Program: {', '.join(parts)}" if parts else ""

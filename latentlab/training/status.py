@@ -63,7 +63,7 @@ class StatusKeeper:
     Args:
         folder: the run.
         attempt: of this process.
-        before: how the run stood; its step and family stay until they are known anew.
+        before: how the run stood; its step, loss and family stay until they are known anew.
         lost: asked now and then; true once another process took the folder, which is then
             left alone.
         interval: seconds between two writings while something happens.
@@ -80,7 +80,7 @@ class StatusKeeper:
         heartbeat: float = HEARTBEAT,
     ) -> None:
         first = before or RunStatus(state="starting")
-        new = {"state": "starting", "attempt": attempt, "message": "", "loss": None}
+        new = {"state": "starting", "attempt": attempt, "message": ""}
         new |= {"pid": os.getpid(), "host": socket.gethostname()}
         new |= {"images_per_second": None, "seconds_left": None}
         self._status = first.model_copy(update=new)

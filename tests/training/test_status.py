@@ -87,7 +87,7 @@ def test_a_change_of_state_is_written_at_once(tmp_path: Path) -> None:
     with StatusKeeper(RunFolder(tmp_path), 2, before):
         pass
     found = read_status(tmp_path)
-    assert (found.state, found.step, found.family, found.loss) == ("starting", 5, "vae", None)
+    assert (found.state, found.step, found.family, found.loss) == ("starting", 5, "vae", 1.0)
 
 
 def test_a_status_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
