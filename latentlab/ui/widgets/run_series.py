@@ -58,15 +58,16 @@ def smooth(values: Float, decay: float) -> Float:
         ``(n,)``: ``sum(decay^(i-j) v_j) / sum(decay^(i-j))`` over the ``v_j`` that are numbers;
         NaN before the first.
     """
-    total = weight = 0.0
-    found = np.full(len(values), np.nan)
-    for place, value in enumerate(values.tolist()):
-        total, weight = total * decay, weight * decay
-        if math.isfinite(value):
-            total, weight = total + value, weight + 1.0
-        if weight > 0:
-            found[place] = total / weight
-    return found
+    known = np.isfinite(values)
+    total, weight = np.where(known, values, 0.0), known.astype(np.float64)
+    reach = 1
+    # Twice as many records in every pass: a recurrence without a loop over the records.
+    while reach < len(values) and decay**reach > 0.0:
+        total[reach:] += decay**reach * total[:-reach]
+        weight[reach:] += decay**reach * weight[:-reach]
+        reach *= 2
+    begun = np.logical_or.accumulate(known)
+    return np.divide(total, weight, out=np.full(len(values), np.nan), where=begun & (weight > 0))
 
 
 class RunSeries:
