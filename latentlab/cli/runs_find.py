@@ -45,7 +45,7 @@ def find_run(text: str) -> RunSummary:
     path = Path(text).expanduser()
     here = summary(path)
     if here is not None:
-        return RunSummary(path.absolute(), here.state, here.status)
+        return RunSummary(path.absolute(), here.state, here.status, here.made)
     known = known_runs()
     named = [run for run in known if run.name == text]
     if len(named) == 1:

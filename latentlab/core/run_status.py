@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import socket
+import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from latentlab.core.modelfile import replace_file
 from latentlab.core.runs import RunFolder, alive_since, holder
@@ -27,6 +28,10 @@ ACTIVE: tuple[RunState, ...] = ("starting", "training", "paused", "measuring")
 SILENT_SECONDS = 60.0
 """A process on another machine that wrote nothing for so long is taken to be gone."""
 MAX_RUNS = 1000
+MAX_STATUS_BYTES = 2**20
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Real = Annotated[float, Field(allow_inf_nan=False, ge=-1e300, le=1e300)]
+_Moment = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e11)]
 
 
 class RunStatus(Frozen):
@@ -50,18 +55,18 @@ class RunStatus(Frozen):
     """
 
     state: RunState
-    attempt: int = 1
-    step: int = 0
-    total_steps: int = 0
-    time: float = 0.0
-    pid: int = 0
+    attempt: _Count = 1
+    step: _Count = 0
+    total_steps: _Count = 0
+    time: _Moment = 0.0
+    pid: _Count = 0
     host: str = ""
     family: str = ""
     device: str = ""
-    processes: int = 1
-    loss: float | None = None
-    images_per_second: float | None = None
-    seconds_left: float | None = None
+    processes: _Count = 1
+    loss: _Real | None = None
+    images_per_second: _Real | None = None
+    seconds_left: _Real | None = None
     message: str = ""
 
 
@@ -73,11 +78,13 @@ class RunSummary:
         path: of the folder.
         state: of the status, or ``interrupted`` when its process is gone.
         status: as it was written; a run whose folder has a recipe alone counts as stopped.
+        made: when its recipe was written, seconds since 1970.
     """
 
     path: Path
     state: RunState
     status: RunStatus
+    made: float = 0.0
 
     @property
     def name(self) -> str:
@@ -99,16 +106,23 @@ def write_status(folder: RunFolder, status: RunStatus) -> None:
 def read_status(run_dir: Path) -> RunStatus | None:
     """Return what a run last said; ``None`` when it said nothing that can be read."""
     try:
-        text = RunFolder(run_dir).status.read_text("utf-8")
+        with RunFolder(run_dir).status.open("rb") as stream:
+            text = stream.read(MAX_STATUS_BYTES + 1)
+        if len(text) > MAX_STATUS_BYTES:
+            return None
         return RunStatus.model_validate(json.loads(text))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError, ValidationError, RecursionError):
+        # The folder may be anybody's: whatever stands there, it only says nothing.
         return None
 
 
 def summary(run_dir: Path) -> RunSummary | None:
     """Return how a run stands; ``None`` when the folder is not a run."""
-    folder = RunFolder(run_dir)
-    if not folder.recipe.is_file():
+    try:
+        recipe = RunFolder(run_dir).recipe.stat()
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(recipe.st_mode):
         return None
     status = read_status(run_dir) or RunStatus(state="stopped")
     state: RunState = status.state
@@ -121,7 +135,7 @@ def summary(run_dir: Path) -> RunSummary | None:
         else:
             alive = time.time() - status.time < SILENT_SECONDS
         state = status.state if alive else "interrupted"
-    return RunSummary(run_dir, state, status)
+    return RunSummary(run_dir, state, status, recipe.st_mtime)
 
 
 def find_runs(roots: Iterable[Path]) -> list[RunSummary]:

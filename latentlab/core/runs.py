@@ -23,6 +23,7 @@ from latentlab.core.errors import LatentLabError
 
 STALE_SECONDS = 180.0
 """A lock of another machine whose run told nothing for so long may be taken over."""
+_MAX_LOCK_BYTES = 64 * 1024
 _STEP = re.compile(r"step_(\d+)\.")
 
 
@@ -193,6 +194,8 @@ def _holder_of(text: str) -> Holder | None:
         return Holder(int(record["pid"]), str(record["host"]), created, since)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None
+    except RecursionError:
+        return None
 
 
 class RunLock:
@@ -330,7 +333,8 @@ def _last_word(status: Path, since: float) -> float:
 def holder(run_dir: Path) -> int | None:
     """Return the pid of the process that trains in a folder on this machine, if one is alive."""
     try:
-        held = _holder_of(RunFolder(run_dir).lock.read_text(encoding="utf-8", errors="replace"))
+        with RunFolder(run_dir).lock.open("rb") as stream:
+            held = _holder_of(stream.read(_MAX_LOCK_BYTES).decode("utf-8", "replace"))
     except OSError:
         return None
     return held.pid if held is not None and held.alive else None

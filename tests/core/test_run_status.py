@@ -126,3 +126,40 @@ def test_checkpoints_are_in_the_order_of_their_steps(tmp_path: Path) -> None:
     for name in ("step_10000000", "step_9999999", "step_0000002", "step_x", "other"):
         (folder.checkpoints / f"{name}.safetensors").touch()
     assert [step_of(path) for path in folder.checkpoint_files()] == [2, 9_999_999, 10_000_000]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"state": "training", "message": "' + "x" * 2**21 + '"}',
+        '{"state": "training", "step": 1' + "0" * 400 + "}",
+        '{"state": "training", "step": -5}',
+        '{"state": "training", "time": NaN}',
+        '{"state": "training", "time": "inf"}',
+        '{"state": "training", "seconds_left": Infinity}',
+        "\0" * 100,
+    ],
+    ids=["deep", "huge", "digits", "negative", "nan", "inf", "infinity", "nul"],
+)
+def test_a_status_of_garbage_says_nothing(tmp_path: Path, text: str) -> None:
+    folder = run(tmp_path)
+    folder.status.write_text(text)
+    assert read_status(tmp_path) is None
+    assert state(tmp_path) == "stopped"
+
+
+def test_a_lock_of_garbage_is_held_by_nobody(tmp_path: Path) -> None:
+    folder = run(tmp_path, state="training", host=HERE, pid=os.getpid(), time=time.time())
+    for text in ("[" * 200_000, '{"pid": 1, "host": "' + "x" * 2**21):
+        folder.lock.write_text(text)
+        assert holder(tmp_path) is None
+        assert state(tmp_path) == "interrupted"
+
+
+def test_a_run_was_made_when_its_recipe_was_written(tmp_path: Path) -> None:
+    folder = run(tmp_path)
+    os.utime(folder.recipe, (5e8, 5e8))
+    found = summary(tmp_path)
+    assert found is not None
+    assert found.made == 5e8
