@@ -65,6 +65,23 @@ def _grab(window, out: Path) -> list[Path]:
                 path = out / f"{part}-{name}.png"
                 widget.grab().save(str(path))
                 written.append(path)
+            written += _grab_runs(window, out, name)
+    return written
+
+
+def _grab_runs(window, out: Path, name: str) -> list[Path]:
+    """Write the workspace of training with each page of a run, one laid over it."""
+    window.layout_keeper.show_workspace("train")
+    panel = window.hosts["train"].panel
+    panel.list.model.set_overlaid([run.path for run in panel.list.model.runs[1:]])
+    written = []
+    for place in range(panel.view.tabs.count()):
+        panel.view.tabs.setCurrentIndex(place)
+        _settle()
+        written.append(out / f"train-workspace-{place + 1}-{name}.png")
+        window.grab().save(str(written[-1]))
+    panel.view.tabs.setCurrentIndex(0)
+    panel.list.model.set_overlaid([])
     return written
 
 
@@ -82,9 +99,12 @@ def main() -> int:
         os.environ["LATENTLAB_HOME"] = home
         from PySide6.QtWidgets import QApplication
 
+        from latentlab.core.paths import runs_folder
         from latentlab.core.settings import Settings
         from latentlab.ui.app import build_window, start_worker
+        from latentlab.ui.screenshots_runs import write_runs
 
+        write_runs(runs_folder())
         settings = Settings()
         client, relay = start_worker(settings)
         application = QApplication(sys.argv[:1])
@@ -100,6 +120,7 @@ def main() -> int:
             for name in names:
                 window.controller.set_edit(name, 1.5)
             _wait(lambda: window.controller.rendered_picture == window.controller.document.canvas)
+            _wait(lambda: len(window.controller.runs.runs()) == 3)
             for path in _grab(window, out):
                 print(path)
         finally:

@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 
 from latentlab.core.paths import runs_folder
+from latentlab.core.run_events import Event
 from latentlab.core.runs import RunFolder
 from latentlab.ui.widgets.run_comparison import best_row, compare, value_text
 from latentlab.ui.widgets.run_facts import start_facts
@@ -117,9 +118,7 @@ def test_log_is_copied_as_a_table(log):
 def test_new_lines_keep_the_chosen_one(log, controller):
     log.table.selectRow(1)
     with RunFolder(runs_folder() / "bad").events.open("a") as stream:
-        stream.write(
-            '{"kind": "warning", "time": 9.0, "attempt": 2, "step": 261, "message": "x"}\n'
-        )
+        stream.write(Event("warning", 9.0, 2, 261, {"message": "x"}).to_json() + "\n")
     controller.runs.look()
     log.show_runs(runs_of(controller, "bad"))
     assert messages(log)[-1] == "x"

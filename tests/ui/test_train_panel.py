@@ -366,3 +366,22 @@ def test_every_state_looks_different(controller, qtbot):
         rect = row_rect(panel, f"run-{state}")
         signs.append(grab[rect.top() + 2 : rect.top() + 22, rect.right() - 110 : rect.right() - 6])
     assert all(not (a == b).all() for n, a in enumerate(signs) for b in signs[:n])
+
+
+def test_the_feed_of_the_window_brings_runs_and_their_news(tmp_path, qtbot):
+    """With the process that really watches, from the empty panel to the curves of a run."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    controller = make_controller(folder, FormulaBridge())
+    panel = open_panel(controller, qtbot)
+    try:
+        assert panel.empty.isVisible()
+        make_run(runs_folder(), "real", "training", steps=200)
+        controller.runs.refresh()
+        qtbot.waitUntil(lambda: panel.view.curves.charts.get("loss") is not None, timeout=20_000)
+        qtbot.waitUntil(lambda: panel.view.curves.extent() == (10, 200), timeout=20_000)
+        assert opened(panel) == "real"
+        panel.view.tabs.setCurrentWidget(panel.view.samples)
+        qtbot.waitUntil(lambda: panel.view.samples.player.step.text() == "step 200 · 4 of 4")
+    finally:
+        controller.end_runs()

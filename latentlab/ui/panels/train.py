@@ -28,7 +28,7 @@ from latentlab.ui.widgets.run_view import RunView
 from latentlab.ui.widgets.run_view_state import read_view
 
 _WIDE = 720
-_LIST_WIDTH = 270
+_LIST_WIDTH = 290
 _NARROW_ROWS = 2.6
 
 
@@ -50,6 +50,7 @@ class TrainPanel(QWidget):
         # A run that is to open as soon as it is found.
         self._awaited: Path | None = Path(self._view.run) if self._view.run else None
         self._form: Any = None
+        self._by_hand = False
         marks = RunMarks()
         self.toolbar = RunToolbar(controller)
         self.notice = NoticeBar("info")
@@ -95,6 +96,7 @@ class TrainPanel(QWidget):
         self.list.entered.connect(self._enter)
         self.list.menu_wanted.connect(self.toolbar.popup)
         self.view.view_changed.connect(self._keep_view)
+        self.splitter.splitterMoved.connect(self._moved_by_hand)
         self.commands.said.connect(self._say)
         self.commands.duplicate_asked.connect(self.new_run)
         self.commands.done.connect(self._done)
@@ -256,12 +258,16 @@ class TrainPanel(QWidget):
         super().resizeEvent(event)
         wide = self.width() >= _WIDE
         side = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
-        if side != self.splitter.orientation() or not self._sized:
+        if side != self.splitter.orientation():
             self.splitter.setOrientation(side)
+            self._by_hand = False
+        if not self._by_hand:
+            self._share_room()
+            # Again when the splitter has its new size.
             QTimer.singleShot(0, self, self._share_room)
-            self._sized = True
 
-    _sized = False
+    def _moved_by_hand(self, *_: object) -> None:
+        self._by_hand = True
 
     def _share_room(self) -> None:
         if self.splitter.orientation() == Qt.Orientation.Horizontal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -163,6 +163,12 @@ class CurvesBar(QWidget):
         for button, name in ((self.fit, "map-fit"), (self.more, "more")):
             button.setIcon(icon(name, self.palette()))
             button.setIconSize(QSize(16, 16))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another palette has other icons."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.recolour()
 
 
 def chosen_charts(view: TrainView, offered: Sequence[Quantity]) -> set[str]:

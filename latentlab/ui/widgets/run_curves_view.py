@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QEvent, QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -391,9 +391,3 @@ class CurvesView(QWidget):
 
     def _chart_menu(self, chart: RunChart, at: QPoint) -> None:
         self.menu.popup([chart], at)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Another palette has other icons."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self.bar.recolour()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def what_parts(run: RunSummary, facts: Mapping[str, Any]) -> list[str]:
         where = device
         if status.processes > 1:
             where += f" × {status.processes} processes"
-        if status.host and run.active:
+        if run.active and status.host not in ("", socket.gethostname()):
             where += f" on {status.host}"
         parts.append(where)
     return parts

@@ -65,6 +65,7 @@ class RunLegend(QWidget):
             box.setChecked(key not in hidden)
             box.blockSignals(False)
         self.setVisible(bool(entries))
+        self._flow.invalidate()
         self.updateGeometry()
 
     def _box(self, entry: LegendEntry) -> QCheckBox:

@@ -7,6 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import (
     QAbstractTableModel,
+    QEvent,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -161,6 +162,7 @@ class LogView(QWidget):
         self.table = QTableView()
         self.details = QPlainTextEdit()
         self._lay_out()
+        self._recolour()
         self.kinds.currentIndexChanged.connect(self._choose)
         self.search.textChanged.connect(self._choose)
         self.copy.clicked.connect(self.copy_lines)
@@ -179,7 +181,6 @@ class LogView(QWidget):
         self.copy.setAccessibleName("Copy the log")
         self.copy.setToolTip("Copy the chosen lines, or all that are shown (Ctrl+C)")
         self.copy.setIconSize(QSize(16, 16))
-        self.copy.setIcon(icon("copy", self.palette()))
         table = self.table
         table.setModel(self._filter)
         table.setAccessibleName("What happened, the newest last")
@@ -256,3 +257,12 @@ class LogView(QWidget):
             texts.append("\t".join(cells))
         QGuiApplication.clipboard().setText("\n".join(texts))
         self._controller.message.emit(f"{len(rows):,} lines are on the clipboard", "")
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another palette has other icons."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._recolour()
+
+    def _recolour(self) -> None:
+        self.copy.setIcon(icon("copy", self.palette()))

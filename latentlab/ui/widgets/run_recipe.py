@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QPointF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QIcon, QKeySequence, QPainter, QPixmap, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -86,6 +86,7 @@ class RecipeView(QWidget):
         self.copy = QToolButton(self)
         self.tree = QTreeWidget()
         self._lay_out()
+        self._recolour()
         self.differences.toggled.connect(self._toggle)
         self.copy.clicked.connect(self.copy_table)
         copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.tree)
@@ -96,7 +97,6 @@ class RecipeView(QWidget):
         self.copy.setAutoRaise(True)
         self.copy.setAccessibleName("Copy the table")
         self.copy.setToolTip("Copy this table (Ctrl+C)")
-        self.copy.setIcon(icon("copy", self.palette()))
         self.copy.setIconSize(QSize(16, 16))
         tree = self.tree
         tree.setAccessibleName("Settings and figures")
@@ -210,3 +210,12 @@ class RecipeView(QWidget):
                 lines.append("\t".join(cells).replace(" ★", ""))
         QGuiApplication.clipboard().setText("\n".join(lines))
         self._controller.message.emit("The table is on the clipboard", "")
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another palette has other icons."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._recolour()
+
+    def _recolour(self) -> None:
+        self.copy.setIcon(icon("copy", self.palette()))

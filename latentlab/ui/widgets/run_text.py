@@ -134,7 +134,8 @@ def state_sentence(run: RunSummary, asked: str = "") -> str:
         return known or f"It failed at {step}: the log says why."
     if not status.step:
         return known or "It has not begun: Resume starts it."
-    return known or f"Stopped at {step}: Resume goes on from there."
+    why = f": {known.rstrip('.')}" if known else ""
+    return f"Stopped at {step}{why}. Resume goes on from there."
 
 
 def facts_text(run: RunSummary) -> str:
