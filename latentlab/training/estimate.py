@@ -19,7 +19,7 @@ from latentlab.training.checkpoints import device_name
 from latentlab.training.data import Part, open_training
 from latentlab.training.events import Reporter
 from latentlab.training.loop import Engine
-from latentlab.training.memory import out_of_memory
+from latentlab.training.memory import out_of_memory, too_large
 from latentlab.training.peak import peak_memory
 from latentlab.training.setup import build_trainer, make_accelerator
 from latentlab.training.signals import Interrupts
@@ -100,7 +100,8 @@ def estimate(
                     engine.checkpoint()
             return _figures(recipe, engine, folder, watch)
     except Exception as error:
-        if out_of_memory(error) is None:
+        told = isinstance(error, LatentLabError) and error.message == too_large().message
+        if not told and out_of_memory(error) is None:
             raise
         raise LatentLabError(
             "This recipe does not fit in the memory of this machine: lower train.batch_size, "

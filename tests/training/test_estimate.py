@@ -92,7 +92,7 @@ def test_a_recipe_that_does_not_fit_says_so(scratch: Path, monkeypatch, error) -
         raise error
 
     monkeypatch.setattr(tiny.TinyTrainer, "losses", full)
-    with pytest.raises(LatentLabError, match=r"not .* memory.*lower train\.batch_size"):
+    with pytest.raises(LatentLabError, match=r"does not fit in the memory .*: lower train\.batch_size"):
         estimate(tiny.recipe(20), seconds=0.01)
     assert list(scratch.iterdir()) == []
 
