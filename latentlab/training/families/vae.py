@@ -22,11 +22,14 @@ from latentlab.core.modelfile import ModelHeader, StoredModel
 from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.portraits import can_study, study
+from latentlab.evaluation.quick import quick_directions
 from latentlab.training.families.vae_quality import PRIOR_IMAGES, fit_prior, measure_vae
 from latentlab.training.family import Batch
 
 SNAPSHOT_IMAGES = 1000
 """Images that the prior of a checkpoint or a sample sheet is fitted to."""
+FINISH_IMAGES = 5000
+"""Labelled images that the sliders of a finished model are fitted on."""
 LEARNED_SCALE_START = 0.2
 """Where a learned likelihood scale begins: near where trained models end, on [-1, 1]."""
 
@@ -143,8 +146,9 @@ class VaeTrainer:
         return VaeBackend(self.config, vae_spec(self.config, id="run"), whole)
 
     def snapshot(self, network: nn.Module) -> StoredModel:
-        """Return the network as a model, without measuring it."""
-        return self._stored(self._backend(network), {}, {})
+        """Return the network as a model, with quickly fitted directions, without measuring it."""
+        backend = self._backend(network)
+        return self._stored(backend, {}, quick_directions(backend, self.dataset))
 
     def _stored(
         self,
@@ -173,6 +177,8 @@ class VaeTrainer:
         if can_study(held_out):
             figures, directions = yield from study(backend, held_out)
             quality = quality | figures
+        else:
+            directions = quick_directions(backend, self.dataset, FINISH_IMAGES)
         yield self._stored(backend, quality, directions)
 
     def _preview(self, backend: VaeBackend) -> NDArray[np.uint8]:
