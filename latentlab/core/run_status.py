@@ -31,7 +31,7 @@ MAX_RUNS = 1000
 MAX_STATUS_BYTES = 2**20
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Real = Annotated[float, Field(allow_inf_nan=False, ge=-1e300, le=1e300)]
-_Moment = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e11)]
+_Moment = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e13)]
 
 
 class RunStatus(Frozen):

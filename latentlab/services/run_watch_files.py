@@ -139,7 +139,7 @@ def is_whole(path: Path) -> bool:
     try:
         entries = [e for name, e in records[0].items() if name != "__metadata__"]
         end = max((int(entry["data_offsets"][1]) for entry in entries), default=0)
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         return False
     return bool(size == 8 + length + end)
 
@@ -194,7 +194,11 @@ class RunsReader:
             active = [path for path, run in self.runs.items() if run.active]
             yield from self._look(active, "interim")
             return
-        yield from self._look([self._root, *self._children()], "whole")
+        children = self._children()
+        if children is not None:
+            yield from self._look([self._root, *children], "whole")
+        elif not self.runs:
+            yield RunsFound(self._root)
 
     def _look(self, paths: Iterable[Path], kind: str) -> Iterator[RunsFound]:
         paths = list(paths)
@@ -205,7 +209,7 @@ class RunsReader:
             if run is not None and run != before:
                 self.runs[path] = run
                 changed.append(run)
-            elif run is None and before is not None:
+            elif run is None and before is not None and kind == "whole":
                 removed.append(path)
             if len(changed) >= _PIECE:
                 yield RunsFound(self._root, tuple(changed), (), whole=False)
@@ -220,7 +224,8 @@ class RunsReader:
         if changed or removed or kind == "whole":
             yield RunsFound(self._root, tuple(changed), tuple(removed), whole=kind == "whole")
 
-    def _children(self) -> list[Path]:
+    def _children(self) -> list[Path] | None:
+        """Return the folders in the folder; ``None`` while a share does not answer."""
         found: list[Path] = []
         try:
             with os.scandir(self._root) as entries:
@@ -229,8 +234,11 @@ class RunsReader:
                         found.append(Path(entry.path))
                     if len(found) >= MAX_RUNS:
                         break
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError:
+            # Not there for now: what is known of the runs stays.
+            return None
         return sorted(found)
 
     def _summary(self, path: Path) -> RunSummary | None:

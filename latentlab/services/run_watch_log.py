@@ -68,9 +68,12 @@ def _file(data: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return f"{value:.3g}"
-    return ""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return ""
+    try:
+        return f"{float(value):.3g}" if math.isfinite(value) else ""
+    except OverflowError:
+        return ""
 
 
 def _told(_step: int, data: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ It ends by itself when the window's process is gone.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ _WHOLE_SECONDS = 3.0
 _SHARE = 0.03
 """Of the time at most that looking at folders may take."""
 _FILES_SECONDS = 2.0
+_log = logging.getLogger(__name__)
 
 
 class _Outlet:
@@ -78,7 +80,13 @@ class _Watcher:
         while not self.ended:
             woken = self._wake.is_set()
             self._wake.clear()
-            self._wake.wait(self._turn(woken))
+            try:
+                rest = self._turn(woken)
+            except Exception:
+                # The files are anybody's: what one of them makes fail is looked at again, later.
+                _log.exception("a run or a folder of runs could not be looked at")
+                rest = _HIDDEN_SECONDS
+            self._wake.wait(rest)
 
     def _turn(self, woken: bool) -> float:
         """Look; return the seconds until the next look."""

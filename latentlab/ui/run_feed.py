@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -31,6 +32,7 @@ from latentlab.services.run_watch_protocol import (
 
 __all__ = ["Checkpoint", "Curves", "LogLine", "RunFeed", "SampleSheet"]
 
+_log = logging.getLogger(__name__)
 TURN_SECONDS = 0.004
 """What one turn of the loop may spend on news."""
 _WAITING = 32
@@ -94,6 +96,7 @@ class RunFeed(QObject):
         self._found: dict[Path, dict[Path, RunSummary]] = {}
         self._listed: list[RunSummary] | None = None
         self._looked: set[Path] = set()
+        self._unseen: dict[Path, set[Path]] = {}
         self._watched: dict[Path, _Watched] = {}
         self._tickets = 0
         self._refresh = 0
@@ -288,7 +291,11 @@ class RunFeed(QObject):
     def _take_turn(self) -> None:
         end = time.perf_counter() + TURN_SECONDS
         while self._news and not self._stopped:
-            self._take(self._news[0])
+            try:
+                self._take(self._news[0])
+            except Exception:
+                # One run's news must not keep those of all others waiting for ever.
+                _log.exception("news of a run could not be taken")
             with self._room:
                 self._news.popleft()
                 more = bool(self._news)
@@ -299,7 +306,10 @@ class RunFeed(QObject):
                 return
 
     def _take(self, news: News) -> None:
-        if isinstance(news, Failure):
+        if news is None:
+            # Another process looks, which does not know what is listed here.
+            self._unseen = {root: set(runs) for root, runs in self._found.items()}
+        elif isinstance(news, Failure):
             self.failed.emit(news.message, news.details)
         elif isinstance(news, RunsFound):
             self._take_found(news)
@@ -314,10 +324,14 @@ class RunFeed(QObject):
     def _take_found(self, found: RunsFound) -> None:
         if found.root not in self._roots():
             return
+        runs = self._found.setdefault(found.root, {})
+        gone = set(found.removed)
+        if found.root in self._unseen:
+            self._unseen[found.root] -= {run.path for run in found.changed}
+            gone |= self._unseen.pop(found.root) if found.whole else set()
         if found.whole:
             self._looked.add(found.root)
-        runs = self._found.setdefault(found.root, {})
-        for path in found.removed:
+        for path in gone:
             runs.pop(path, None)
         runs.update((run.path, run) for run in found.changed)
         self._note_runs()

@@ -183,6 +183,7 @@ GARBAGE = [
     b'{"kind": "warning", "time": 1, "attempt": 1, "step": 2, "message": {"a": 1}}\n',
     b'{"kind": "error", "time": 1, "attempt": 1, "step": 2, "details": 4}\n',
     b'{"kind": "progress", "time": 1, "attempt": 1, "step": 2, "done": "x", "total": 1e400}\n',
+    b'{"kind": "progress", "time": 1, "attempt": 1, "step": 2, "total": 1' + b"0" * 400 + b"}\n",
     b'}{"kind": "step", "time": 1, "attempt": 1, "step": 4}\n',
     b'{"kind": "step", "time": 1, "attempt": 1, "step": 4},{"kind": "step"}\n',
 ]

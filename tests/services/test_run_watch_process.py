@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -136,6 +137,26 @@ def test_a_folder_that_goes_takes_its_runs_and_brings_them_back(tmp_path: Path) 
     assert [run.name for p in RunsReader(root / "a").poll(True) for run in p.changed] == ["a"]
 
 
+def test_runs_of_a_share_that_does_not_answer_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "share"
+    make_run(root / "a", time=time.time(), state="training", host="elsewhere")
+    reader = RunsReader(root)
+    list(reader.poll(whole=True))
+
+    def hang(_path: Path) -> Any:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(run_watch_files.os, "scandir", hang)
+        broken.setattr(run_watch_files, "stamp_of", lambda _path: None)
+        for whole in (True, False):
+            assert not [path for part in reader.poll(whole) for path in part.removed]
+    assert list(reader.poll(whole=True)) == [RunsFound(root)]
+    assert list(reader.runs) == [root / "a"]
+
+
 def test_thousands_of_runs_are_all_found_and_then_only_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +283,26 @@ def test_a_process_tells_about_runs_until_it_is_stopped(
     # A wish after the end is no wish.
     watcher.wish(Wishes((tmp_path,), ((run, 2),)))
     assert watcher.pid is None
+
+
+def test_what_cannot_be_looked_at_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_watch_process, "_HIDDEN_SECONDS", 0.01)
+    turns: list[bool] = []
+
+    class Stumbling(run_watch_process._Watcher):
+        def _turn(self, woken: bool) -> float:
+            turns.append(woken)
+            if len(turns) < 3:
+                raise OverflowError("a number that nobody foresaw")
+            self.end()
+            return 0.0
+
+    watcher = Stumbling(None, None)  # type: ignore[arg-type]
+    watcher.start()
+    watcher._thread.join(30)
+    assert len(turns) == 3
 
 
 def test_a_process_that_dies_is_started_again_without_a_word(

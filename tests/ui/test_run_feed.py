@@ -143,6 +143,30 @@ def test_a_process_that_dies_is_no_news(feed, run, qtbot):
     assert said == []
 
 
+def test_what_went_while_no_process_looked_is_not_listed(feed, run, qtbot):
+    from latentlab.services.run_watch_protocol import RunsFound
+
+    make_run(runs_folder() / "second", time=6.0)
+    feed.runs()
+    qtbot.waitUntil(lambda: len(feed.runs()) == 2, timeout=WAIT)
+    feed._watcher.stop()
+    feed._receive(None)
+    feed._receive(RunsFound(runs_folder(), (feed.run(run),), (), whole=False))
+    feed._receive(RunsFound(runs_folder()))
+    qtbot.waitUntil(lambda: [found.name for found in feed.runs()] == ["first"])
+
+
+def test_news_that_cannot_be_taken_hold_up_no_others(feed, run, qtbot, monkeypatch):
+    from latentlab.services.run_watch_protocol import RunsFound
+
+    feed.runs()
+    qtbot.waitUntil(lambda: feed.looked, timeout=WAIT)
+    feed._watcher.stop()
+    feed._receive(RunsFound(runs_folder(), (None,)))
+    feed._receive(RunsFound(runs_folder(), (), (run,)))
+    qtbot.waitUntil(lambda: feed.runs() == [])
+
+
 def test_a_flood_of_news_is_taken_in_turns(feed, qtbot, monkeypatch):
     """One turn takes a bounded part; who brings more waits until there is room."""
     from latentlab.ui import run_feed
