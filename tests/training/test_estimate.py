@@ -25,6 +25,11 @@ def scratch(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
+def left(scratch: Path) -> list[Path]:
+    # PyTorch makes a folder of its own there when it is imported.
+    return [path for path in scratch.iterdir() if not path.name.startswith("torchinductor")]
+
+
 def test_the_figures_are_those_of_the_recipe(scratch: Path) -> None:
     lines: list[str] = []
     found = estimate(tiny.recipe(2000), seconds=0.05, on_progress=lines.append)
@@ -40,7 +45,7 @@ def test_the_figures_are_those_of_the_recipe(scratch: Path) -> None:
     assert found.state_mb > found.checkpoint_mb
     assert 0 <= found.data_wait <= 1
     assert any(line.startswith("step ") for line in lines)
-    assert list(scratch.iterdir()) == []
+    assert left(scratch) == []
 
 
 def test_a_step_takes_what_it_takes(scratch: Path, monkeypatch) -> None:
@@ -92,9 +97,9 @@ def test_a_recipe_that_does_not_fit_says_so(scratch: Path, monkeypatch, error) -
         raise error
 
     monkeypatch.setattr(tiny.TinyTrainer, "losses", full)
-    with pytest.raises(LatentLabError, match=r"does not fit in the memory .*: lower train\.batch_size"):
+    with pytest.raises(LatentLabError, match=r"does not fit in the memory .*: lower train\.batch"):
         estimate(tiny.recipe(20), seconds=0.01)
-    assert list(scratch.iterdir()) == []
+    assert left(scratch) == []
 
 
 def test_an_interrupt_ends_the_measurement(scratch: Path, monkeypatch) -> None:
@@ -107,4 +112,4 @@ def test_an_interrupt_ends_the_measurement(scratch: Path, monkeypatch) -> None:
     monkeypatch.setattr(module, "Interrupts", Asked)
     with pytest.raises(LatentLabError, match="interrupted"):
         estimate(tiny.recipe(200), seconds=0.01)
-    assert list(scratch.iterdir()) == []
+    assert left(scratch) == []
