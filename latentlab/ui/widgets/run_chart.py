@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPalette,
     QPen,
+    QPixmap,
     QResizeEvent,
     QWheelEvent,
 )
@@ -69,6 +70,8 @@ class RunChart(QWidget):
         self.state = ChartState(title, unit)
         self._source = source
         self._stale = True
+        self._picture: QPixmap | None = None
+        self._picture_of: object = None
         self._pressed: QPointF | None = None
         self._dragged: QPointF | None = None
         self._moving: tuple[float, float] | None = None
@@ -127,7 +130,7 @@ class RunChart(QWidget):
             pixels = max(16, round(self.width() * self.devicePixelRatioF()))
             lines = tuple(self._source(first, last, pixels))
             self.state = replace(self.state, lines=lines)
-            self._stale = False
+            self._stale, self._picture = False, None
             self._describe()
         return self.state
 
@@ -147,7 +150,8 @@ class RunChart(QWidget):
         """Paint the chart, the stretch that is being chosen, and the focus."""
         painter = QPainter(self)
         drawing = self.painter_for(QRectF(self.rect()))
-        drawing.everything(painter)
+        painter.drawPixmap(0, 0, self._drawn(drawing))
+        drawing.readout(painter)
         if self._pressed is not None and self._dragged is not None and self._moving is None:
             left, right = sorted((self._pressed.x(), self._dragged.x()))
             chosen = QRectF(left, drawing.plot.top(), right - left, drawing.plot.height())
@@ -157,6 +161,23 @@ class RunChart(QWidget):
         if self.hasFocus():
             painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 1))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+
+    def _drawn(self, drawing: ChartPainter) -> QPixmap:
+        """Return the chart without its readout: drawn once, shown until something changes."""
+        state = self.state
+        looks = (self.palette().cacheKey(), self.font().key(), self.devicePixelRatioF())
+        # Lines are made anew whenever their numbers or the view changed.
+        known = (id(state.lines), state.flags, state.view, state.log, state.y_range, state.unit,
+                 state.x_unit, self.size(), looks)  # fmt: skip
+        if self._picture is None or self._picture_of != known:
+            ratio = self.devicePixelRatioF()
+            picture = QPixmap(self.size() * ratio)
+            picture.setDevicePixelRatio(ratio)
+            inner = QPainter(picture)
+            drawing.chart(inner)
+            inner.end()
+            self._picture, self._picture_of = picture, known
+        return self._picture
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Other pixels need other numbers."""

@@ -65,7 +65,7 @@ def _paint(
     top = _MARGIN + height
     for chart in charts:
         room = QRectF(_MARGIN, top, size.width() - 2 * _MARGIN, chart.height())
-        chart.painter_for(room).everything(painter)
+        chart.painter_for(room).chart(painter)
         top += chart.height()
 
 

@@ -61,8 +61,8 @@ class ChartPainter:
         if ranged is not None and self.plot.height() > 10:
             self.y = Scale(*ranged, self.plot.bottom(), self.plot.top(), state.log)
 
-    def everything(self, painter: QPainter) -> None:
-        """Paint the chart."""
+    def chart(self, painter: QPainter) -> None:
+        """Paint all but the readout."""
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.room, self.palette.color(QPalette.ColorRole.Base))
@@ -77,9 +77,15 @@ class ChartPainter:
                 self._line(painter, line)
             painter.setClipping(False)
             self._flags(painter, lines=False)
-            if math.isfinite(self.state.cursor):
-                self._readout(painter)
         painter.restore()
+
+    def readout(self, painter: QPainter) -> None:
+        """Paint what the lines have at the cursor, if it is anywhere."""
+        if self.y is not None and math.isfinite(self.state.cursor):
+            painter.save()
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._readout(painter)
+            painter.restore()
 
     def _title(self, painter: QPainter) -> None:
         ink = self.palette.color(QPalette.ColorRole.Text)

@@ -145,7 +145,7 @@ class CurvesView(QWidget):
         if curves is None or not len(curves.steps):
             run.series, run.flags = None, ()
             return
-        run.series = RunSeries(curves, self._view.axis)
+        run.series = RunSeries(curves, self._view.axis, run.series)
         found = []
         for line in feed.log(run.path):
             if line.kind in _FLAGS:

@@ -14,6 +14,8 @@ Axis = Literal["steps", "epochs", "time"]
 AXES: tuple[Axis, ...] = ("steps", "epochs", "time")
 MOST_SMOOTHED = 4096
 """A line is smoothed on at most so many means of neighbouring records."""
+_ENOUGH = 10_000
+"""Records whose gaps tell what is usual."""
 _AROUND = 100
 """Records on either side among which the nearest value is looked for."""
 _REACH = 12.0
@@ -76,23 +78,40 @@ class RunSeries:
     Args:
         curves: ``latentlab.services.run_curves.Curves``.
         axis: of x.
+        before: the same run a moment ago; what it knows is not computed again.
     """
 
-    def __init__(self, curves: Any, axis: Axis) -> None:
+    def __init__(self, curves: Any, axis: Axis, before: RunSeries | None = None) -> None:
         self.curves = curves
         self.axis = axis
         self.steps = np.asarray(curves.steps, np.float64)
-        self.places = self._places()
+        self._usual: float | None = None
+        self.places = self._places(before)
 
-    def _places(self) -> Float:
+    def _places(self, before: RunSeries | None) -> Float:
         """Return x of every record, rising."""
         if self.axis == "epochs":
             column = _rising(np.asarray(self.curves.column("epoch"), np.float64))
         elif self.axis == "time":
-            column = training_time(np.asarray(self.curves.column("time"), np.float64))
+            column = self._times(before)
         else:
             return self.steps
         return column if len(column) == len(self.steps) else self.steps
+
+    def _times(self, before: RunSeries | None) -> Float:
+        """Return the training time of every record; only that of new ones is computed."""
+        times = np.asarray(self.curves.column("time"), np.float64)
+        known = 0 if before is None or before.axis != "time" else len(before.places)
+        if (
+            before is None
+            or not _ENOUGH <= known <= len(times)
+            or not np.array_equal(self.steps[:known], before.steps)
+        ):
+            self._usual = usual_gap(times)
+            return training_time(times, self._usual)
+        self._usual = before._usual
+        more = training_time(times[known - 1 :], self._usual)
+        return np.concatenate([before.places, before.places[-1] + more[1:]])
 
     @property
     def extent(self) -> tuple[float, float] | None:
@@ -191,14 +210,23 @@ def _rising(values: Float) -> Float:
     return np.where(np.isfinite(rising), rising, 0.0)
 
 
-def training_time(times: Float) -> Float:
+def usual_gap(times: Float) -> float:
+    """Return the median number of seconds between two records; 0 for fewer than two."""
+    gaps = np.diff(times)
+    gaps = gaps[:: max(1, len(gaps) // _ENOUGH)]
+    gaps = gaps[np.isfinite(gaps)]
+    return float(np.median(gaps)) if len(gaps) else 0.0
+
+
+def training_time(times: Float, usual: float | None = None) -> Float:
     """Return the seconds that a run trained until each record, pauses between attempts left out.
 
     A gap counts as a pause when it is more than a minute and fifty times the usual one.
     """
     if not len(times):
         return times
-    gaps = np.diff(_rising(times), prepend=_rising(times)[0])
-    usual = float(np.median(gaps[1:])) if len(gaps) > 1 else 0.0
-    gaps = np.where(gaps > max(60.0, 50 * usual), usual, gaps)
+    usual = usual_gap(times) if usual is None else usual
+    rising = _rising(times)
+    gaps = np.diff(rising, prepend=rising[0])
+    gaps[gaps > max(60.0, 50 * usual)] = usual
     return np.cumsum(np.maximum(gaps, 0.0))
