@@ -385,3 +385,25 @@ def test_the_feed_of_the_window_brings_runs_and_their_news(tmp_path, qtbot):
         qtbot.waitUntil(lambda: panel.view.samples.player.step.text() == "step 200 · 4 of 4")
     finally:
         controller.end_runs()
+
+
+def test_workspace_and_menu_bring_the_panel_to_the_front(window, qtbot):
+    window.controller._feed = StillFeed(window.controller.settings, window.controller)
+    make_run(runs_folder(), "one", steps=100)
+    actions = window.actions_table.actions
+    actions["workspace_train"].trigger()
+    panel = window.hosts["train"].panel
+    qtbot.waitUntil(panel.isVisible)
+    qtbot.waitUntil(lambda: panel.width() > window.width() / 2)
+    assert not window.library_panel.isVisible()
+    assert not window.history_panel.isVisible()
+    assert window.canvas.isVisible()
+    window.actions_table.refresh()
+    assert actions["run_resume"].isEnabled()
+    assert not actions["run_stop"].isEnabled()
+    window.layout_keeper.reset()
+    actions["run_delete"].trigger()
+    assert panel.isVisible()
+    assert panel.empty.isVisible()
+    window.actions_table.refresh()
+    assert not actions["run_resume"].isEnabled()
