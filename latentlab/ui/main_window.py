@@ -360,9 +360,13 @@ class MainWindow(QMainWindow):
         event.setAccepted(self.canvas.take(event.mimeData()))
 
     def changeEvent(self, event: QEvent) -> None:
-        """Let go of what a key held when another window comes in front."""
-        if event.type() == QEvent.Type.ActivationChange and not self.isActiveWindow():
-            self.controller.hold_before(False)
+        """Let go of what a key held when another window comes in front; look anew coming back."""
+        if event.type() == QEvent.Type.ActivationChange:
+            if self.isActiveWindow():
+                # A run may have been finished in a terminal meanwhile.
+                self.library_panel.refresh()
+            else:
+                self.controller.hold_before(False)
         super().changeEvent(event)
 
 

@@ -142,8 +142,7 @@ class MapModel(QObject):
         model, mark = self._controller.model, self._mark()
         names = () if model is None else tuple(space.name for space in model.spec.spaces)
         # The map of a model that learns may be of an older step of it, and says so.
-        learns = mark[1] != self.weights
-        read = partial(read_map, path, "" if learns else self.weights, names)
+        read = partial(read_map, path, self.weights if mark[1] == self.weights else "", names)
 
         def take(points: PointSet) -> None:
             self._opened[mark] = path
@@ -194,10 +193,8 @@ class MapModel(QObject):
         if self._controller.model is None:
             return
         arguments: dict[str, Any] = {"model": self.model_id, "source": source, "count": count}
-        if split:
-            arguments["split"] = split
-        if attributes:
-            arguments["attributes"] = attributes
+        given = {"split": split, "attributes": attributes}
+        arguments |= {name: value for name, value in given.items() if value}
         what = "prior samples" if source == PRIOR else Path(source.partition(":")[0] or source).name
         self.failed.emit(None)
         self.weights_of.begin()
