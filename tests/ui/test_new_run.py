@@ -280,7 +280,7 @@ def test_an_invalid_value_is_said_beside_it_and_blocks_start(stage) -> None:
     stage.see()
     stage.type("train.batch_size", "0")
     said = stage.field("train.batch_size").said
-    assert said == "Batch size is at least 1."
+    assert said == "Batch size must be at least 1."
     assert stage.form.foot.sentence
     assert "at least 1" in stage.form.foot.start_button.toolTip()
     QTest.keyClick(stage.form, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)

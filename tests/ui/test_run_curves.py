@@ -138,6 +138,15 @@ def test_log_scale_has_no_place_for_zero_and_ticks_at_powers():
     assert ticks.texts == ("0.001", "0.01", "0.1", "1", "10", "100")
 
 
+def test_log_ticks_leave_room_for_their_numbers():
+    scale = Scale(1.5, 2500.0, 80.0, 10.0, True)
+    assert scale.ticks(3).texts == ("10", "100", "1000")
+    narrow = Scale(0.02, 2.1, 80.0, 10.0, True)
+    assert narrow.ticks(9).texts == ("0.02", "0.05", "0.1", "0.2", "0.5", "1", "2")
+    assert narrow.ticks(4).texts == ("0.03", "0.1", "0.3", "1")
+    assert narrow.ticks(2).texts == ("0.1", "1")
+
+
 # Charts.
 
 

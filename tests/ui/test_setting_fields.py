@@ -51,7 +51,7 @@ def test_numbers_are_read_back_as_they_are_shown(value, text) -> None:
     assert read_number(text, isinstance(value, int)) == value
 
 
-@pytest.mark.parametrize("text", ["abc", "1,5", "nan", "inf", "1 2", "0x10", "--1"])
+@pytest.mark.parametrize("text", ["abc", "1,5", "0,002", "1,500", "nan", "inf", "1 2", "0x10", "--1"])
 def test_what_is_no_number_is_a_sentence(text) -> None:
     with pytest.raises(ValueError, match=r"^Write .*\.$"):
         read_number(text, whole=False)
@@ -259,7 +259,7 @@ def test_explanations_can_be_hidden(qtbot) -> None:
 
 
 def test_limits_are_sentences() -> None:
-    assert objection(COUNT, 0) == "Batch size is at least 1."
-    assert objection(DECAY, 1.0) == "Decay is less than 1."
-    assert objection(RATE, 0.0) == "Rate is more than 0."
+    assert objection(COUNT, 0) == "Batch size must be at least 1."
+    assert objection(DECAY, 1.0) == "Decay must be less than 1."
+    assert objection(RATE, 0.0) == "Rate must be more than 0."
     assert objection(RATE, 1e-9) == ""

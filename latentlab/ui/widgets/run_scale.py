@@ -58,17 +58,26 @@ class Scale:
         powers = list(range(first, last + 1, every))
         values = [10.0**power for power in powers]
         if len(powers) < 3:
-            exponents = range(first - 1, last + 2)
-            fine = [m * 10.0**p for p in exponents for m in (1, 2, 5)]
-            values = [v for v in fine if self.low <= v <= self.high]
+            values = self._fine_ticks(range(first - 1, last + 2), most)
         return Ticks(tuple(values), tuple(_power_text(value) for value in values))
+
+    def _fine_ticks(self, exponents: range, most: int) -> list[float]:
+        """Return ticks between powers of ten too, as many as there is room for; two at least."""
+        values: list[float] = []
+        for factors in ((1,), (1, 3), (1, 2, 5)):
+            fine = [m * 10.0**p for p in exponents for m in factors]
+            fine = [v for v in fine if self.low <= v <= self.high]
+            if len(values) < 2 or len(fine) <= most:
+                values = fine
+        return values
 
 
 def _power_text(value: float) -> str:
     power = math.log10(value)
     if abs(power - round(power)) < 1e-9 and not -4 <= round(power) <= 4:
         return f"10{str(round(power)).translate(_SUPERSCRIPTS)}"
-    return plain(value)
+    # Three digits need no power of ten here: 1000 and not 1×10³.
+    return f"{value:g}" if 1 <= value < 1e5 else plain(value)
 
 
 def padded(low: float, high: float, log: bool) -> tuple[float, float]:

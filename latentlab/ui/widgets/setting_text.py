@@ -8,7 +8,9 @@ from typing import Any
 
 from latentlab.core.settings_schema import Setting
 
-_GROUPED = re.compile(r"[+-]?\d{1,3}([,  _]\d{3})+")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([,  _]\d{3})+")
+# Where a number need not be whole, 1,500 may be one and a half: no guess is made.
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _NICE = (1.0, 2.0, 5.0, 10.0)
 _ZERO_STEP = 0.01
 
@@ -54,7 +56,7 @@ def read_number(text: str, whole: bool) -> float | int | None:
     plain = text.strip()
     if not plain:
         return None
-    if _GROUPED.fullmatch(plain):
+    if _GROUPED.fullmatch(plain) and (whole or not _DECIMAL_COMMA.fullmatch(plain)):
         plain = re.sub(r"[,  _]", "", plain)
     elif "," in plain:
         raise ValueError("Write the number with a point, for example 0.5.")
@@ -103,10 +105,10 @@ def _limits(setting: Setting, value: float, what: str) -> str:
     low, high = setting.minimum, setting.maximum
     if low is not None and (value < low or (setting.open_minimum and value == low)):
         words = "more than" if setting.open_minimum else "at least"
-        return f"{what} is {words} {show_number(low)}."
+        return f"{what} must be {words} {show_number(low)}."
     if high is not None and (value > high or (setting.open_maximum and value == high)):
         words = "less than" if setting.open_maximum else "at most"
-        return f"{what} is {words} {show_number(high)}."
+        return f"{what} must be {words} {show_number(high)}."
     return ""
 
 
