@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt
-from PySide6.QtWidgets import QDockWidget, QWidget
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtWidgets import QDockWidget, QTabBar, QWidget
 
 from latentlab.core.settings import Settings
 
@@ -33,6 +33,7 @@ class LayoutKeeper:
         for corner in (Qt.Corner.BottomLeftCorner, Qt.Corner.BottomRightCorner):
             window.setCorner(corner, _AREA.BottomDockWidgetArea)
         window.setDockNestingEnabled(True)
+        window.tabifiedDockWidgetActivated.connect(self._keep_titles_whole)
 
     def add(self, name: str, title: str, widget: QWidget, left: bool) -> QDockWidget:
         """Put a panel into a dock that can be moved, torn off and closed."""
@@ -71,6 +72,15 @@ class LayoutKeeper:
         if self.right:
             self.right[0].raise_()
         self._size()
+        # The bar of the tabs is made when the window is next laid out.
+        QTimer.singleShot(0, window, self._keep_titles_whole)
+
+    def _keep_titles_whole(self, *_: object) -> None:
+        """Let tabs that find no room be scrolled to, not cut."""
+        direct = Qt.FindChildOption.FindDirectChildrenOnly
+        for bar in self._window.findChildren(QTabBar, options=direct):
+            bar.setElideMode(Qt.TextElideMode.ElideNone)
+            bar.setUsesScrollButtons(True)
 
     def _size(self, share: float = _SHARE) -> None:
         right_width = max(RIGHT_WIDTH, round(self._window.width() * share))
@@ -106,4 +116,5 @@ class LayoutKeeper:
         geometry, state = settings.layout_bytes()
         if not geometry or not self._window.restoreGeometry(QByteArray(geometry)):
             return False
+        QTimer.singleShot(0, self._window, self._keep_titles_whole)
         return bool(state) and self._window.restoreState(QByteArray(state), VERSION)
