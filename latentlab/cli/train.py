@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,10 +68,12 @@ class Train:
                 return self._background()
             return self._estimate() if self.estimate else self._train()
         except RefusedError:
-            return 2
+            return _let_the_first_tell()
         except LatentLabError as error:
             if _rank() == 0:
                 raise
+            if not _connected() and os.environ.get("LOCAL_RANK", "0") != "0":
+                return _let_the_first_tell()
             where = f"process {_rank()} on '{socket.gethostname()}'"
             print(f"latentlab: {where}: {error.message}", file=sys.stderr, flush=True)
             return 2
@@ -214,3 +217,19 @@ def _rank() -> int:
     """Return the number of this process among those that torchrun started."""
     text = os.environ.get("RANK", "0")
     return int(text) if text.isdigit() else 0
+
+
+def _connected() -> bool:
+    """Whether the processes of the run know one another already."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.distributed.is_initialized()
+
+
+def _let_the_first_tell() -> int:
+    """Wait for the end, and return the exit code.
+
+    The first process of the machine found the same and says so: torchrun ends the others as soon
+    as one has ended, and that one must have spoken.
+    """
+    time.sleep(10.0)
+    return 2
