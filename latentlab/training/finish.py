@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from latentlab.core.modelfile import ModelHeader, StoredModel, write_model
 from latentlab.training.checkpoints import completed
@@ -39,16 +40,9 @@ def finish(
     network.eval()
     # Noise that the family draws without naming a seed is the same at every finish.
     torch.manual_seed(recipe.train.seed)
-    stored: StoredModel | None = None
-    for item in engine.trainer.finish(network, engine.held_out, engine.device):
-        if isinstance(item, StoredModel):
-            stored = item
-            continue
-        reporter.progress(step, *item)
-        if stop_asked():
-            return None
+    stored = _measured(engine, network, reporter, stop_asked)
     if stored is None:
-        raise TypeError(f"{type(engine.trainer).__name__}.finish ended without a model")
+        return None
     data = engine.training.describe() | {"held_out": engine.held_out.describe()}
     of_step = step if model_step is None else model_step
     model = completed(stored, recipe, data, of_step, engine.device, reporter.origin)
@@ -68,3 +62,20 @@ def finish(
         fingerprint=spec.fingerprint,
     )
     return folder.model
+
+
+def _measured(
+    engine: Engine, network: nn.Module, reporter: Reporter, stop_asked: Callable[[], bool]
+) -> StoredModel | None:
+    """Return the family's measured model; ``None`` when it was given up."""
+    stored: StoredModel | None = None
+    for item in engine.trainer.finish(network, engine.held_out, engine.device):
+        if isinstance(item, StoredModel):
+            stored = item
+            continue
+        reporter.progress(engine.step, *item)
+        if stop_asked():
+            return None
+    if stored is None:
+        raise TypeError(f"{type(engine.trainer).__name__}.finish ended without a model")
+    return stored

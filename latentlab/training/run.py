@@ -250,35 +250,40 @@ def _engine(plan: Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
             )
         _check_network(folder, recipe)
         engine.restore()
-    accelerator.wait_for_everyone()
+    # A process that was killed between state and checkpoint left none; the first process looks.
+    missing = stands_at is None or (stands_at > 0 and not folder.checkpoint(stands_at).exists())
+    missing = bool(Processes(accelerator).gather([float(missing)])[0][0])
     if accelerator.is_main_process:
         write_recipe(plan)
+    _announce(engine, plan, reporter)
+    if missing and not plan.export:
+        # Shows now, not in an hour, that the folder takes a checkpoint.
+        engine.checkpoint()
+    return engine
+
+
+def _announce(engine: Engine, plan: Plan, reporter: Reporter) -> None:
+    """Tell that the run starts, and what to know about its data."""
     reporter.emit(
         "start",
         engine.step,
-        family=recipe.model.family,
+        family=plan.recipe.model.family,
         device=device_name(engine.device),
-        processes=accelerator.num_processes,
-        data=training.name,
-        num_images=len(training),
-        num_held_out=len(held_out),
+        processes=reporter.origin.processes,
+        data=engine.training.name,
+        num_images=len(engine.training),
+        num_held_out=len(engine.held_out),
         parameters=sum(p.numel() for p in engine.network.parameters()),
         total_steps=engine.total_steps,
         torch_version=torch.__version__,
-        warm_start=str(warm_start) if warm_start else None,
+        warm_start=str(plan.warm_start) if plan.warm_start else None,
     )
-    unsplit = unsplit_warning(recipe.data)
+    unsplit = unsplit_warning(plan.recipe.data)
     if unsplit is not None:
         reporter.emit("warning", engine.step, message=unsplit)
-    for skipped in training.skipped[:20]:
+    for skipped in engine.training.skipped[:20]:
         message = f"'{skipped.name}' is left out: {skipped.reason}"
         reporter.emit("warning", engine.step, message=message)
-    lost = engine.step and not plan.export and not folder.checkpoint(engine.step).exists()
-    if stands_at is None or lost:
-        # Shows now, not in an hour, that the folder takes a checkpoint; a process that was killed
-        # between state and checkpoint left none.
-        engine.checkpoint()
-    return engine
 
 
 def _train(
