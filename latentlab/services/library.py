@@ -8,6 +8,7 @@ from __future__ import annotations
 import filecmp
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from latentlab.services.library_entries import (
     read_entry,
     run_names,
 )
-from latentlab.services.library_runs import RunFiles, find_run, saved_run_roots
+from latentlab.services.library_runs import RunFiles, ToldModel, find_run, saved_run_roots
 
 __all__ = ["Entry", "ModelLibrary", "RunModel"]
 
@@ -100,11 +101,16 @@ class ModelLibrary:
         found += [Place(p, False, p.parent.parent == own, p.parent) for p in models]
         found += [Place(path) for path in self._files if path.exists()]
         seen: dict[Path, Place] = {}
+        told = self.runs.told or {}
         for place in found:
-            seen.setdefault(place.path.resolve(), place)
+            known = told.get(place.path)
+            seen.setdefault(place.path.resolve() if known is None else known.real, place)
         return list(seen.values())
 
     def _entry(self, place: Place) -> Entry:
+        told = (self.runs.told or {}).get(place.path)
+        if told is not None:
+            return told.entry
         stamp = _stamp(place.path)
         known = self._headers.get(place.path)
         if known is None or known[0] != stamp:
@@ -121,6 +127,31 @@ class ModelLibrary:
         return [*found[: len(found) - files], *given, *found[len(found) - files :]]
 
     # Models of runs, which are followed or have an id of their own.
+
+    def tell_runs(self, found: Mapping[Path, ToldModel]) -> None:
+        """Take what somebody found who watches the folders of runs; see ``read_run_models``."""
+        roots = self.runs.roots
+
+        def order(path: Path) -> tuple[int, Path]:
+            # Which of two models of one name keeps it must not depend on who finished first.
+            run = path.parent
+            return next((n for n, r in enumerate(roots) if r in (run, run.parent)), len(roots)), run
+
+        self.runs.told = {path: found[path] for path in sorted(found, key=order)}
+
+    def read_again(self, path: Path) -> None:
+        """Take in what the model of a run says after its file was written anew."""
+        told, row = self.runs.told, self._given_row(path)
+        if told is not None and path in told:
+            known = told[path]
+            place = Place(path, False, known.entry.portable, known.entry.run)
+            self.runs.told = {**told, path: replace(known, entry=read_entry(place))}
+        if row is not None and row[0].finished:
+            given = row[0]
+            fresh = read_entry(Place(path, False, given.entry.portable, given.entry.run))
+            if fresh.header is not None:
+                entry = replace(fresh, id=given.entry.id)
+                self.give(replace(given, entry=entry, directions=read_directions(path)))
 
     def run_id(self, run: Path) -> str:
         """Return the id that the model of a run has here, or would have."""

@@ -14,7 +14,9 @@ from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, content_hash
 from latentlab.core.modelfile import ModelHeader, opened, read_directions, read_header
-from latentlab.services.library_runs import cannot_explore
+from latentlab.core.paths import runs_folder
+from latentlab.core.runs import RunFolder
+from latentlab.services.library_runs import ToldModel, cannot_explore, is_finished
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -135,6 +137,18 @@ def read_entry(place: Place) -> Entry:
     # A run is known by its folder, before it has a model and after.
     name = _clean(header.spec.id) if run is None else name
     return Entry(name, path, header, None, bundled, count, portable, content, run)
+
+
+def read_run_models(runs: Iterable[Path]) -> dict[Path, ToldModel]:
+    """Read the models that finished runs left, by file: it may take long on a slow disk."""
+    found = {}
+    own = runs_folder()
+    for run in runs:
+        if is_finished(run):
+            path = RunFolder(run).model
+            entry = read_entry(Place(path, False, run.parent == own, run))
+            found[path] = ToldModel(entry, path.resolve())
+    return found
 
 
 def content_of(header: ModelHeader, directions: Mapping[str, Direction]) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latentlab.core.paths import runs_folder
 from latentlab.core.registry import plugins
 from latentlab.core.run_status import read_status
 from latentlab.core.runs import RunFolder
 from latentlab.core.settings import Settings, settings_path
+
+if TYPE_CHECKING:
+    from latentlab.services.library_entries import Entry
 
 MAX_RUNS = 1000
 LOOK_SECONDS = 3.0
@@ -82,20 +86,39 @@ def cannot_explore(family: str) -> str:
     return f"A model of family '{family}' has no latent space that this program can explore."
 
 
+@dataclass(frozen=True)
+class ToldModel:
+    """A model of a finished run that was read elsewhere.
+
+    Attributes:
+        entry: what its file says.
+        real: its file without symbolic links.
+    """
+
+    entry: Entry
+    real: Path
+
+
 @dataclass
 class RunFiles:
     """The models of finished runs, looked up now and then only: a folder may be far away.
 
+    Where somebody watches the folders, and tells, no folder is looked into here any more.
+
     Attributes:
         roots: folders of runs.
+        told: models by file; ``None`` while nobody tells.
     """
 
     roots: list[Path]
+    told: Mapping[Path, ToldModel] | None = None
     _found: Sequence[Path] = ()
     _looked: float = float("-inf")
 
     def models(self) -> Sequence[Path]:
         """Return the model files."""
+        if self.told is not None:
+            return list(self.told)
         now = time.monotonic()
         if now - self._looked > LOOK_SECONDS:
             self._found, self._looked = run_model_files(self.roots), now

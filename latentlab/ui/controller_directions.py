@@ -317,6 +317,7 @@ class DirectionActions:
 
     def _reload_model(self, entry: Entry) -> None:
         """Read what a model's file says anew, if it still is the current one."""
+        self.library.read_again(entry.path)
         if self.model_entry is not None and self.model_entry.path == entry.path:
             self._set_model(self.library.resolve(entry.path))
         self.library_changed.emit()

@@ -8,8 +8,9 @@ shows images is told by ``model_reloaded`` to ask for them anew.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -20,10 +21,12 @@ from latentlab.core.modelfile import ModelHeader
 from latentlab.core.requests import Failure
 from latentlab.core.runs import RunFolder
 from latentlab.services.library import Entry, RunModel
-from latentlab.services.library_runs import find_run
+from latentlab.services.library_entries import read_run_models
+from latentlab.services.library_runs import ToldModel, find_run
 from latentlab.services.run_models import RunLook
 from latentlab.ui import edits
 from latentlab.ui.live_documents import of_weights
+from latentlab.ui.map_background import Background
 from latentlab.ui.run_follower import RunFollower
 
 _KEPT_STEPS = 500
@@ -103,7 +106,8 @@ class RunActions:
 
     _wanted_run = ""
     _told_step = -1
-    _runs_done: frozenset[Path] = frozenset()
+    _runs_done: Mapping[Path, float] = MappingProxyType({})
+    _runs_unread: frozenset[Path] | set[Path] = frozenset()
 
     def _run_follower(self) -> RunFollower:
         found = self.__dict__.get("_follower")
@@ -165,12 +169,44 @@ class RunActions:
 
     def take_runs(self) -> None:
         """Look for models anew when a run has finished, or a finished one has gone."""
-        done = frozenset(run.path for run in self.runs.runs() if run.state == "finished")
-        if done != self._runs_done:
-            self._runs_done = done
+        # One without a status may have been finished by an older version.
+        done = {
+            run.path: run.status.time
+            for run in self.runs.runs()
+            if run.state == "finished" or not run.status.time
+        }
+        if done != self._runs_done and self.runs.looked:
+            before, self._runs_done = self._runs_done, done
+            self._read_run_models({path for path in done if done[path] != before.get(path)})
+
+    def _read_run_models(self, changed: set[Path]) -> None:
+        """Read new models of runs in a thread: their folders may be far away."""
+        self._runs_unread = {
+            path for path in (self._runs_unread | changed) if path in self._runs_done
+        }
+        unread = frozenset(self._runs_unread)
+
+        def take(found: dict[Path, ToldModel]) -> None:
+            self._runs_unread -= unread
+            told = self.library.runs.told or {}
+            kept = {
+                path: model
+                for path, model in told.items()
+                if path.parent in self._runs_done and path.parent not in unread
+            }
             self.library.runs.roots = self.settings.run_roots()
-            self.library.runs.forget()
+            self.library.tell_runs(kept | found)
             self.library_changed.emit()
+
+        self._run_reading().run(
+            lambda: read_run_models(sorted(unread)), take, self._look_failed, much=True
+        )
+
+    def _run_reading(self) -> Background:
+        found = self.__dict__.get("_reading_runs")
+        if found is None:
+            found = self.__dict__["_reading_runs"] = Background(self)
+        return found
 
     # Newer weights.
 

@@ -17,8 +17,11 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_model, write_model
 from latentlab.core.paths import runs_folder
 from latentlab.core.requests import JobRequest
+from latentlab.services import library as library_module
+from latentlab.services import library_runs
 from latentlab.services.jobs import JobContext, run_job
 from latentlab.services.library import ModelLibrary
+from latentlab.services.library_entries import read_run_models
 from latentlab.services.library_runs import saved_run_roots
 from latentlab.services.renderer import Renderer
 from tests.services.models import write_vae
@@ -221,6 +224,41 @@ def test_finished_runs_are_listed_by_their_folder_and_told_apart(tmp_path):
     assert library.backend("faces").spec.fingerprint == mine["faces"].header.spec.fingerprint
     with pytest.raises(LatentLabError, match="has not left a model yet"):
         library.resolve("unfinished")
+
+
+def test_a_library_that_is_told_of_runs_looks_into_no_folder(tmp_path, monkeypatch):
+    one, other = tmp_path / "one", tmp_path / "other"
+    runs = [finished(other, "faces", bump=0.2), finished(one, "faces"), make_run(one, "begun")]
+    looked = ModelLibrary([], device="cpu", run_roots=[one, other])
+    expected = looked.entries()
+    told = ModelLibrary([], device="cpu", run_roots=[one, other])
+    told.tell_runs(read_run_models(runs))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a folder of runs was looked into")
+
+    monkeypatch.setattr(library_runs, "run_model_files", refuse)
+    monkeypatch.setattr(library_module, "_stamp", lambda path: path.parent in runs and refuse())
+    assert told.entries() == expected
+    (model,) = (e for e in told.entries() if e.id == "faces")
+    assert model.run == one / "faces"
+    write_vae(model.path, "faces", bump=0.3)
+    assert told.entries() == expected
+    told.read_again(model.path)
+    (fresh,) = (e for e in told.entries() if e.id == "faces")
+    assert fresh.header.spec.fingerprint != model.header.spec.fingerprint
+
+
+def test_a_model_that_was_followed_to_its_end_is_read_again(tmp_path):
+    run, worker = finished(tmp_path, "faces"), context(tmp_path)
+    name = look(worker, run).model.entry.id
+    given = worker.library.given(name)
+    assert given.finished
+    write_vae(run / "model.safetensors", "faces", bump=0.3)
+    worker.library.read_again(run / "model.safetensors")
+    fresh = worker.library.resolve(name)
+    assert fresh.header.spec.fingerprint != given.entry.header.spec.fingerprint
+    assert (fresh.id, fresh.run) == (name, run)
 
 
 def test_a_run_keeps_its_id_from_its_first_checkpoint_to_its_model(tmp_path):

@@ -16,7 +16,6 @@ from PySide6.QtCore import (
 )
 
 from latentlab.core.run_status import RunSummary
-from latentlab.core.runs import RunFolder
 from latentlab.ui.widgets.run_marks import Mark, RunMarks
 from latentlab.ui.widgets.run_text import facts_text, pace_text, state_sentence, state_word
 
@@ -25,14 +24,6 @@ RUN_ROLE = Qt.ItemDataRole.UserRole + 1
 MARK_ROLE = Qt.ItemDataRole.UserRole + 2
 WORD_ROLE = Qt.ItemDataRole.UserRole + 3
 _ROOT = QModelIndex()
-
-
-def _made(path: Path) -> float:
-    """Return when a run was made: the time of its recipe."""
-    try:
-        return RunFolder(path).recipe.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 class RunListModel(QAbstractListModel):
@@ -77,7 +68,8 @@ class RunListModel(QAbstractListModel):
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
         """Show runs; rows stay where they are as long as the runs are the same."""
         for run in runs:
-            self._made.setdefault(run.path, _made(run.path))
+            # A recipe that is written anew moves no row.
+            self._made.setdefault(run.path, run.made)
         ordered = sorted(runs, key=lambda run: (-self._made[run.path], run.name))
         paths = [run.path for run in ordered]
         if paths == [run.path for run in self._runs]:
