@@ -10,6 +10,7 @@ from latentlab.core.paths import runs_folder
 from latentlab.core.runs import RunFolder
 from latentlab.services import library_runs
 from latentlab.ui import controller_runs
+from latentlab.ui.widgets import new_run_data
 from tests.services.models import write_vae
 from tests.ui.run_stage import StillFeed, make_run, set_state
 from tests.ui.stage import FormulaBridge, make_controller
@@ -61,4 +62,24 @@ def test_finished_runs_come_and_go_without_the_window_reading(controller, qtbot,
         set_state(one, "training", 20)
         controller.runs.look()
     assert listed(controller) == ["two"]
+    assert threading.main_thread() not in threads
+
+
+def test_data_of_earlier_runs_are_offered_without_the_window_reading(
+    controller, qtbot, monkeypatch
+):
+    make_run(runs_folder(), "one", steps=20)
+    threads = []
+    really = new_run_data.sources_of_runs
+
+    def read(roots):
+        threads.append(threading.current_thread())
+        return really(roots)
+
+    monkeypatch.setattr(new_run_data, "sources_of_runs", read)
+    chooser = new_run_data.NewRunData(controller)
+    qtbot.addWidget(chooser)
+    chooser.show_source("portraits", None)
+    qtbot.waitUntil(lambda: chooser.source_box.findData("portraits:count=2000,seed=1") >= 0)
+    assert chooser.source == "portraits"
     assert threading.main_thread() not in threads

@@ -12,6 +12,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.recipe import load_recipe
 from latentlab.core.run_status import find_runs
 from latentlab.core.runs import RunFolder
+from latentlab.ui.map_background import Background
 from latentlab.ui.widgets.direction_pages.data_chooser import DataChooser, source_title
 from latentlab.ui.widgets.setting_controls import QuietCombo
 
@@ -45,10 +46,17 @@ class NewRunData(DataChooser):
     def __init__(self, controller: Any, parent: QWidget | None = None) -> None:
         self.parts_box = QuietCombo()
         self._parts: tuple[str, ...] = ()
+        self._of_runs: list[str] = []
         super().__init__(controller, parent)
         self.source_box.setAccessibleName("Images to train on")
         self.source_box.setPlaceholderText("Choose the images to train on")
         self.source_box.setToolTip("A folder, zip or data set file; drop one anywhere in the form")
+        # The folders of runs may be far away.
+        roots = controller.settings.run_roots()
+        self._reading = Background(self)
+        self._reading.run(
+            lambda: sources_of_runs(roots), self._take_runs, lambda _failure: None, much=True
+        )
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -107,8 +115,13 @@ class NewRunData(DataChooser):
     def _known(self) -> list[str]:
         """Return what is offered: recent ones, the model's and the map's, those of earlier runs."""
         found = super()._known()
-        roots = self._controller.settings.run_roots()
-        return found + [one for one in sources_of_runs(roots) if one not in found]
+        return found + [one for one in self._of_runs if one not in found]
+
+    def _take_runs(self, found: list[str]) -> None:
+        self._of_runs = found
+        # An open list stays as it is; the next time it is opened they are there.
+        if found and not self.source_box.view().isVisible():
+            self._fill(self.source)
 
     def _fill(self, wanted: str) -> None:
         super()._fill(wanted)
