@@ -264,7 +264,7 @@ class Engine:
     def _pause(self, steering: Steering) -> tuple[int, str]:
         """Wait until the PAUSE file is gone or the run is asked to stop."""
         before = time.perf_counter()
-        self._reporter.emit("pause", self.step, message="a PAUSE file asked for it")
+        self._reporter.emit("pause", self.step, message="it was asked to wait")
         decision, reason = PAUSE, ""
         while decision == PAUSE:
             decision, reason = steering.wait()

@@ -101,7 +101,7 @@ class Steering:
             self._files = self._seen()
             self._look.done(now, time.monotonic())
         if self._files == STOP:
-            return STOP, "a STOP file asked for it"
+            return STOP, "it was asked to stop"
         if self._interrupts.asked:
             return STOP, "it was interrupted"
         if self._files == PAUSE:

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox
 
+from latentlab.ui.widgets.direction_pages.data_chooser import source_title
 from tests.ui.directions_stage import LABELS, make_stage
 
 pytestmark = pytest.mark.gui
@@ -30,3 +31,17 @@ def test_what_the_map_shows_by_now_is_offered_when_the_list_opens(tmp_path, qtbo
     QTest.keyClick(view, Qt.Key.Key_Return)
     assert bridge.finish("label_names", LABELS) == {"source": faces}
     assert box.currentData() == faces
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("portraits", "Portraits (drawn, labelled)"),
+        ("portraits:count=10000,seed=1", "Portraits (10,000 drawn, seed 1)"),
+        ("portraits:seed=3", "Portraits (drawn, seed 3)"),
+        ("portraits:count=many", "Portraits (drawn)"),
+        ("/home/me/My pictures", "My pictures"),
+    ],
+)
+def test_sources_are_called_by_words(source, title):
+    assert source_title(source) == title

@@ -265,7 +265,7 @@ class NewRunEstimate(QWidget):
         """Return what there is to say beside the figures."""
         if self.measuring:
             seconds = self._clock.elapsed() // 1000
-            return f"Measuring the first steps on this device, {seconds} s"
+            return f"Measuring the first steps on this device, {seconds}\N{NO-BREAK SPACE}s"
         if self._text is None:
             return self._why_not
         if self.failure is not None:

@@ -268,8 +268,8 @@ class NewRunPreview(QWidget):
         self.grid.show()
         self.facts.setText(
             f"{preview.num_training:,} images to train on, {preview.num_held_out:,} held out; "
-            f"{shape_words(preview.images)}. The first {len(preview.images)} of the run, as the "
-            "network gets them."
+            f"{shape_words(preview.images)}. These are the first of the run, as the network "
+            "gets them."
         )
         self.facts.show()
         self.warning.setText(f"⚠ {preview.warning}")

@@ -306,7 +306,7 @@ class CurvesView(QWidget):
         feed, texts = self._controller.runs, []
         for run in self.runs:
             share = feed.progress(run.path)
-            if share < 1:
+            if 0 < share < 1:
                 texts.append(f"Reading {run.name}: {100 * share:.0f} %")
             elif run.series is None:
                 texts.append(f"{run.name} has no values yet")

@@ -20,6 +20,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
+    QFont,
     QFontMetrics,
     QKeyEvent,
     QMouseEvent,
@@ -140,9 +141,7 @@ class RunDelegate(QStyledItemDelegate):
         facts = facts_text(run)
         painter.drawText(second, _LEFT | _MIDDLE, facts)
         free = second.width() - painter.fontMetrics().horizontalAdvance(facts) - 10
-        elide = Qt.TextElideMode.ElideRight
-        pace = painter.fontMetrics().elidedText(pace_text(run), elide, max(0, free))
-        painter.drawText(second, _RIGHT | _MIDDLE, pace)
+        painter.drawText(second, _RIGHT | _MIDDLE, fitting(pace_text(run), small, free))
 
     def _paint_bar(
         self, painter: QPainter, room: QRect, run: RunSummary, palette: QPalette
@@ -158,6 +157,14 @@ class RunDelegate(QStyledItemDelegate):
     def editorEvent(self, *_: Any) -> bool:
         """Nothing: the view ticks, by its own keys and clicks."""
         return False
+
+
+def fitting(text: str, font: QFont, room: int) -> str:
+    """Return facts with dots between them, without the last ones where there is no room."""
+    metrics = QFontMetrics(font)
+    while text and metrics.horizontalAdvance(text) > room:
+        text = text.rpartition(" · ")[0]
+    return text
 
 
 def toggle_tick(model: QSortFilterProxyModel, index: Index) -> bool:

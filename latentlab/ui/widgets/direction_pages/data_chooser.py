@@ -46,8 +46,18 @@ def source_title(source: str) -> str:
     """Return what a person calls a data source."""
     name, _, rest = source.partition(":")
     if name == _PORTRAITS:
-        return "Portraits (drawn, labelled)" if not rest else f"Portraits, {rest}"
+        return f"Portraits ({_portraits_words(rest)})"
     return Path(source).name or source
+
+
+def _portraits_words(options: str) -> str:
+    """Return what the options of drawn portraits mean: ``count=10000,seed=1``."""
+    if not options:
+        return "drawn, labelled"
+    named = dict(part.partition("=")[::2] for part in options.split(","))
+    count = named.pop("count", "")
+    words = [f"{int(count):,} drawn" if count.isdecimal() else "drawn"]
+    return ", ".join([*words, *(f"{key} {value}".strip() for key, value in named.items())])
 
 
 def is_table(path: Path) -> bool:
