@@ -59,7 +59,8 @@ class FilesReader:
         """
         folder = self._folder
         samples = self._files(folder.samples, merger.samples, known)
-        sheets = (SampleSheet(step, folder.samples / name) for step, name in samples)
+        drawn = merger.drawn if known else {}
+        sheets = (SampleSheet(s, folder.samples / name, drawn.get(s, 0.0)) for s, name in samples)
         found = RunFiles(
             tuple(sheets),
             self._checkpoint(merger, known),

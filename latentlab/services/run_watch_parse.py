@@ -148,12 +148,14 @@ class Merger:
 
     Attributes:
         samples: file name by step.
+        drawn: when a sheet was drawn by step, seconds since 1970.
         checkpoints: file name by step.
         model: file name of the finished model with its step.
     """
 
     def __init__(self) -> None:
         self.samples: dict[int, str] = {}
+        self.drawn: dict[int, float] = {}
         self.checkpoints: dict[int, str] = {}
         self.model: tuple[int, str] | None = None
         self._attempt, self._step = 0, -1
@@ -209,6 +211,7 @@ class Merger:
             self._start(attempt, step, record)
         elif kind == "sample":
             self._note(self.samples, step, record)
+            self.drawn[step] = at
         elif kind == "checkpoint":
             self._note(self.checkpoints, step, record)
             self._hold_out(step, at, _real(record.get("held_out_loss")))
@@ -250,9 +253,9 @@ class Merger:
         del batch.steps[kept:], batch.records[kept:]
         batch.held = [row for row in batch.held if row[0] <= step]
         batch.starts = [start for start in batch.starts if start[1] <= step]
-        for files in (self.samples, self.checkpoints):
+        for files in (self.samples, self.drawn, self.checkpoints):
             for gone in [s for s in files if s > step]:
-                del files[gone]
+                files.pop(gone)
         self._step, self._held_step = min(self._step, step), min(self._held_step, step)
         self.model = None
 

@@ -18,10 +18,13 @@ class SampleSheet:
     Attributes:
         step: that it was drawn at.
         path: of the PNG file.
+        time: seconds since 1970 when its event says that it was drawn; 0 where none does. A sheet
+            of another time under the same path is another picture.
     """
 
     step: int
     path: Path
+    time: float = 0.0
 
 
 @dataclass(frozen=True)

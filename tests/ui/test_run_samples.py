@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtCore import Qt
 
 from latentlab.core.paths import runs_folder
+from latentlab.core.run_events import Event
 from latentlab.core.runs import RunFolder
 from latentlab.ui.widgets.run_samples import SamplesView
 from latentlab.ui.widgets.run_sheets import MAX_BYTES, SheetLoader
@@ -154,6 +158,38 @@ def test_two_runs_stand_side_by_side_at_the_nearest_step(controller, qtbot):
     shows(qtbot, view, 100, side=1)
     show(view, controller, "long")
     assert not view.sides[1].isVisible()
+
+
+def test_a_sheet_that_was_drawn_anew_is_read_anew(view, controller, qtbot):
+    """A run of the same name was begun: its sheets have the paths of the old ones."""
+    shows(qtbot, view, 400)
+    folder = RunFolder(runs_folder() / "one")
+    Image.new("RGB", (48, 32), (1, 2, 3)).save(folder.sample(400))
+    with folder.events.open("a") as stream:
+        stream.write(Event("start", time.time(), 2, 300, {}).to_json() + "\n")
+        path = f"samples/{folder.sample(400).name}"
+        stream.write(Event("sample", time.time() + 1, 2, 400, {"path": path}).to_json() + "\n")
+    controller.runs.look()
+    show(view, controller, "one")
+    qtbot.waitUntil(lambda: colour(view) == (1, 2, 3))
+
+
+def test_no_run_shows_the_sheet_of_another_while_its_own_is_read(view, controller, qtbot):
+    shows(qtbot, view, 400)
+    make_run(runs_folder(), "two", steps=100)
+    controller.runs.look()
+    view.loader.want = lambda _sheets: None
+    show(view, controller, "two")
+    assert view.player.step.text() == "step 100 · 2 of 2"
+    assert colour(view) is None
+
+
+def test_only_png_files_are_read_as_sheets(controller, qtbot):
+    folder = RunFolder(make_run(runs_folder(), "odd", steps=100))
+    Image.new("RGB", (48, 32)).save(folder.sample(100), "JPEG")
+    view = open_view(controller, qtbot, "odd")
+    qtbot.waitUntil(lambda: view.sides[0].images.failure is not None)
+    assert "cannot be read as an image" in view.sides[0].images.failure.message
 
 
 def test_a_run_without_sheets_says_when_they_come(controller, qtbot):

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QStackedLayout, 
 
 from latentlab.core.requests import Failure
 from latentlab.core.run_status import RunSummary
+from latentlab.services.run_watch_protocol import SampleSheet
 from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.image_view import ImageView
 from latentlab.ui.widgets.run_player import SamplePlayer
@@ -34,7 +35,7 @@ class _Side(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.path: Path | None = None
-        self.wanted: Path | None = None
+        self.wanted: SampleSheet | None = None
         self.caption = ElidedLabel()
         self.images = ImageView()
         self.images.can_select = False
@@ -131,6 +132,7 @@ class SamplesView(QWidget):
         first, step = self._sheets[0], self._step()
         if step is None:
             for side in self.sides:
+                side.path = side.wanted = None
                 side.images.set_images(None)
             self.player.say_step("")
             return
@@ -138,18 +140,21 @@ class SamplesView(QWidget):
         wanted = []
         for side, sheets, run in zip(self.sides, self._sheets, self._runs):
             place = _nearest(sheets, step)
-            side.path, side.wanted = run.path, sheets[place].path if sheets else None
+            if side.path != run.path:
+                # What is still read is not yet known: another run's images are not its own.
+                side.images.set_images(None)
+            side.path, side.wanted = run.path, sheets[place] if sheets else None
             several = len(self._runs) > 1
             at = f"step {sheets[place].step:,}" if sheets else "no sheet yet"
             side.caption.setText(f"{run.name}: {at}" if several else "")
             side.caption.setVisible(several)
-            wanted += [sheet.path for sheet in sheets[place : place + 1]]
+            wanted += sheets[place : place + 1]
             self._draw(side)
         ahead = range(self.player.place + 1, min(len(first), self.player.place + 1 + _AHEAD))
-        wanted += [first[place].path for place in ahead]
+        wanted += [first[place] for place in ahead]
         if len(self._runs) > 1:
             others = (_nearest(self._sheets[1], first[place].step) for place in ahead)
-            wanted += [self._sheets[1][place].path for place in others if self._sheets[1]]
+            wanted += [self._sheets[1][place] for place in others if self._sheets[1]]
         self.loader.want(wanted)
         sides = self.sides[: len(self._runs)]
         self.player.set_ready(
@@ -167,11 +172,11 @@ class SamplesView(QWidget):
             side.images.set_images(sheet[None])
         return sheet is not None or side.wanted is None
 
-    def _arrived(self, path: Path) -> None:
+    def _arrived(self, sheet: SampleSheet) -> None:
         shown = self.sides[: len(self._runs)]
-        if any(side.wanted == path for side in shown):
+        if any(side.wanted == sheet for side in shown):
             for side in shown:
-                if side.wanted == path:
+                if side.wanted == sheet:
                     self._draw(side)
             self.player.set_ready(
                 all(s.wanted is None or self.loader.get(s.wanted) is not None for s in shown)

@@ -13,6 +13,7 @@ from PIL import Image
 from PySide6.QtCore import QObject, Qt, Signal
 
 from latentlab.core.requests import Failure
+from latentlab.services.run_watch_protocol import SampleSheet
 
 Sheet = NDArray[np.uint8] | Failure
 MAX_PIXELS = 2**26
@@ -22,12 +23,13 @@ MAX_BYTES = 96 * 2**20
 def read_sheet(path: Path) -> Sheet:
     """Return a sheet, uint8 ``(H, W, C)`` with C 1 or 3, or why it cannot be shown."""
     try:
-        with Image.open(path) as picture:
+        # What training writes; other formats of a folder from elsewhere may start programs.
+        with Image.open(path, formats=("PNG",)) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 return Failure(f"'{path.name}' is too large to be a sample sheet.")
             grey = picture.mode in ("L", "1", "I;16")
             array = np.asarray(picture.convert("L" if grey else "RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
         return Failure(f"'{path.name}' cannot be read as an image.", str(error))
     return array[..., None] if array.ndim == 2 else array
 
@@ -36,31 +38,31 @@ class SheetLoader(QObject):
     """Reads what is wanted, the most wanted first; a thread lives while there is work.
 
     Signals:
-        arrived: path of a sheet that was read.
+        arrived: a ``SampleSheet`` that was read.
     """
 
-    arrived = Signal(Path)
-    _read = Signal(Path, object)
+    arrived = Signal(object)
+    _read = Signal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._kept: OrderedDict[Path, Sheet] = OrderedDict()
+        self._kept: OrderedDict[SampleSheet, Sheet] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
-        self._wanted: list[Path] = []
+        self._wanted: list[SampleSheet] = []
         self._working = False
         self._read.connect(self._take, Qt.ConnectionType.QueuedConnection)
 
-    def get(self, path: Path) -> Sheet | None:
+    def get(self, sheet: SampleSheet) -> Sheet | None:
         """Return a sheet that is here."""
-        found = self._kept.get(path)
+        found = self._kept.get(sheet)
         if found is not None:
-            self._kept.move_to_end(path)
+            self._kept.move_to_end(sheet)
         return found
 
-    def want(self, paths: Iterable[Path]) -> None:
+    def want(self, sheets: Iterable[SampleSheet]) -> None:
         """Read these next, in this order; what was wanted before counts no more."""
-        missing = [path for path in dict.fromkeys(paths) if path not in self._kept]
+        missing = [sheet for sheet in dict.fromkeys(sheets) if sheet not in self._kept]
         with self._lock:
             self._wanted = missing
             start = bool(missing) and not self._working
@@ -68,9 +70,8 @@ class SheetLoader(QObject):
         if start:
             threading.Thread(target=self._work, name="latentlab-sheets", daemon=True).start()
 
-    def forget(self, path: Path) -> None:
-        """Read a sheet anew the next time."""
-        gone = self._kept.pop(path, None)
+    def _forget(self, sheet: SampleSheet) -> None:
+        gone = self._kept.pop(sheet, None)
         if isinstance(gone, np.ndarray):
             self._bytes -= gone.nbytes
 
@@ -80,18 +81,18 @@ class SheetLoader(QObject):
                 if not self._wanted:
                     self._working = False
                     return
-                path = self._wanted.pop(0)
-            sheet = read_sheet(path)
+                sheet = self._wanted.pop(0)
+            picture = read_sheet(sheet.path)
             try:
-                self._read.emit(path, sheet)
+                self._read.emit(sheet, picture)
             except RuntimeError:
                 # The window was closed meanwhile.
                 return
 
-    def _take(self, path: Path, sheet: Sheet) -> None:
-        self.forget(path)
-        self._kept[path] = sheet
-        self._bytes += sheet.nbytes if isinstance(sheet, np.ndarray) else 0
+    def _take(self, sheet: SampleSheet, picture: Sheet) -> None:
+        self._forget(sheet)
+        self._kept[sheet] = picture
+        self._bytes += picture.nbytes if isinstance(picture, np.ndarray) else 0
         while self._bytes > MAX_BYTES and len(self._kept) > 2:
-            self.forget(next(iter(self._kept)))
-        self.arrived.emit(path)
+            self._forget(next(iter(self._kept)))
+        self.arrived.emit(sheet)
