@@ -195,9 +195,10 @@ def test_a_flow_starts_from_its_first_batch(tmp_path: Path) -> None:
     flips = torch.from_numpy(sampler.flips(0))[:, None, None, None]
     pixels = torch.where(flips, pixels.flip(3), pixels)
     torch.testing.assert_close(seen, pixels)
-    # On the first batch, z has mean 0 and variance 1, so that 0.5 z^2 is 0.5 on average.
-    noisy = pixels.flatten(1) + 0.01 * normal(0, 0, "dequantise", (48,))
-    expected = 0.5 + noisy.std(0, correction=0).log().mean()
+    noisy = pixels.flatten(1) + 0.01 * normal(0, 0, "initialise", (48,))
+    mean, deviation = noisy.mean(0), noisy.std(0, correction=0)
+    z = (pixels.flatten(1) + 0.1 * normal(0, 0, "dequantise", (48,)) - mean) / deviation
+    expected = 0.5 * z.square().mean() + deviation.log().mean()
     assert steps(tmp_path / "whole")[1]["loss"] == pytest.approx(float(expected), rel=1e-4)
     train(flow, tmp_path / "parts", max_steps=4, on_event=silent)
     resume(tmp_path / "parts", on_event=silent)
