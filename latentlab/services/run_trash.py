@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.recipe import parse_recipe
+from latentlab.core.recipe import MAX_RECIPE_BYTES, parse_recipe
 from latentlab.core.run_status import summary
 from latentlab.core.runs import RunFolder, holder
 
 TRASH = ".trash"
 KEPT_SECONDS = 7 * 86400.0
 _NAME = re.compile(r"(\d{1,12})\.(\d{1,4})\.(.+)", re.DOTALL)
-_MAX_RECIPE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ def duplicate_text(run_dir: Path) -> str:
     """
     path = RunFolder(run_dir).recipe
     try:
-        if path.stat().st_size > _MAX_RECIPE_BYTES:
-            raise LatentLabError(f"'{path}' is too large for a recipe.")
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            raise LatentLabError(f"'{path}' is too large for a recipe: choose another run.")
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LatentLabError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QTextDocument
 
 from latentlab.core.paths import runs_folder
 from latentlab.core.run_events import Event
@@ -56,6 +57,7 @@ def test_figures_have_three_digits_and_a_unit():
     assert figure(float("nan")) == "–"
     assert megabytes(1799.1) == "1.8 GB"
     assert parameters(3_839_252) == "3.84 M"
+    assert parameters(10**400) == "–"
 
 
 # Log.
@@ -105,6 +107,23 @@ def test_an_error_shows_its_details_and_the_console(log):
     assert "The disk is full." in said
     assert "Traceback: the details" in said
     assert "OSError: [Errno 28]" in said
+
+
+def test_lines_of_anybody_are_shown_as_they_are(log, controller):
+    with RunFolder(runs_folder() / "bad").events.open("a") as stream:
+        said = {"message": "<img src='/etc/passwd'> & <b>bold</b>"}
+        stream.write(Event("warning", 1e300, 2, 261, said).to_json() + "\n")
+    controller.runs.look()
+    log.show_runs(runs_of(controller, "bad"))
+    row = log.table.model().rowCount() - 1
+    cells = [log.table.model().index(row, column) for column in range(4)]
+    assert cells[0].data() == "–"
+    assert cells[3].data() == said["message"]
+    tip = cells[3].data(Qt.ItemDataRole.ToolTipRole)
+    shown = QTextDocument()
+    shown.setHtml(tip)
+    assert shown.toPlainText() == f"warning: {said['message']}"
+    assert cells[3].data(Qt.ItemDataRole.AccessibleTextRole) == shown.toPlainText()
 
 
 def test_log_is_copied_as_a_table(log):

@@ -40,6 +40,7 @@ from latentlab.services.library import Entry
 from latentlab.ui.help import TOPIC
 from latentlab.ui.widgets.colours import faint
 from latentlab.ui.widgets.images import owned_qimage
+from latentlab.ui.widgets.tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 ENTRY_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -158,7 +159,7 @@ class LibraryModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return entry.title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return describe_entry(entry)
+            return plain_tip(describe_entry(entry))
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{entry.title}, {describe_family(entry)}"
         if role == ENTRY_ROLE:

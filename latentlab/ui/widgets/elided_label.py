@@ -6,6 +6,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from latentlab.ui.widgets.tips import plain_tip
+
 
 class ElidedLabel(QLabel):
     """A ``QLabel`` of plain text that never widens its window; the tooltip has the whole text."""
@@ -25,7 +27,7 @@ class ElidedLabel(QLabel):
         room = self.contentsRect()
         cut = Qt.TextElideMode.ElideRight
         text = self.fontMetrics().elidedText(self.text(), cut, room.width())
-        tip = "" if text == self.text() else self.text()
+        tip = "" if text == self.text() else plain_tip(self.text())
         if tip != self.toolTip():
             self.setToolTip(tip)
         painter.setPen(self.palette().windowText().color())

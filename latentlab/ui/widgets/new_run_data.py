@@ -15,6 +15,7 @@ from latentlab.core.runs import RunFolder
 from latentlab.ui.map_background import Background
 from latentlab.ui.widgets.direction_pages.data_chooser import DataChooser, source_title
 from latentlab.ui.widgets.setting_controls import QuietCombo
+from latentlab.ui.widgets.tips import plain_tip
 
 _ALL = "all"
 _RECENT_RUNS = 12
@@ -129,4 +130,4 @@ class NewRunData(DataChooser):
         for row in range(self.source_box.count()):
             if isinstance(source := self.source_box.itemData(row), str) and row == self._last:
                 self.source_box.setItemText(row, source_title(source))
-                self.source_box.setItemData(row, source, Qt.ItemDataRole.ToolTipRole)
+                self.source_box.setItemData(row, plain_tip(source), Qt.ItemDataRole.ToolTipRole)

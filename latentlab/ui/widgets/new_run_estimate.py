@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.requests import Failure
+from latentlab.ui.widgets.tips import plain_tip
 
 WAIT_MS = 600
 _POLL_MS = 100
@@ -259,7 +260,7 @@ class NewRunEstimate(QWidget):
         self._note.setText(said)
         self._note.setVisible(bool(said))
         details = self.failure.details if self.failure is not None else ""
-        self._note.setToolTip(details if said.startswith("⚠") else "")
+        self._note.setToolTip(plain_tip(details) if said.startswith("⚠") else "")
 
     def _words(self) -> str:
         """Return what there is to say beside the figures."""

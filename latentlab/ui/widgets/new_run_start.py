@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.ui.widgets.elided_label import ElidedLabel
+from latentlab.ui.widgets.tips import plain_tip
 
 START_KEYS = "Ctrl+Return"
 
@@ -94,7 +95,7 @@ class NewRunStart(QFrame):
         self.show_button.setVisible(can_show)
         self.start_button.setEnabled(not sentence)
         self.start_button.setToolTip(
-            f"Cannot start: {sentence}" if sentence else f"Start the run ({START_KEYS})"
+            plain_tip(f"Cannot start: {sentence}") if sentence else f"Start the run ({START_KEYS})"
         )
         self.start_button.setAccessibleDescription(sentence)
 
@@ -103,7 +104,7 @@ class NewRunStart(QFrame):
         if name != self.name.text():
             self.name.setText(name)
         tip = "The run gets a folder of this name"
-        self.name.setToolTip(tip if folder is None else f"{tip}:\n{folder}")
+        self.name.setToolTip(tip if folder is None else plain_tip(f"{tip}:\n{folder}"))
 
     @property
     def sentence(self) -> str:

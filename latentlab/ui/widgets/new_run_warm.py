@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_header
 from latentlab.ui.widgets.setting_controls import QuietCombo
+from latentlab.ui.widgets.tips import plain_tip
 
 _NEW = "New weights, drawn from the seed"
 _FILE = "choose a file"
@@ -99,7 +100,7 @@ class NewRunWarm(QuietCombo):
             models.append((self._path.name, self._path))
         for title, path in models:
             self.addItem(f"Weights of {title}", path)
-            self.setItemData(self.count() - 1, str(path), Qt.ItemDataRole.ToolTipRole)
+            self.setItemData(self.count() - 1, plain_tip(str(path)), Qt.ItemDataRole.ToolTipRole)
         self.insertSeparator(self.count())
         self.addItem("Model file…", _FILE)
         rows = [row for row in range(self.count()) if self.itemData(row) == self._path]

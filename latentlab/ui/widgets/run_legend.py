@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QWidget
 
 from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.run_marks import Mark
+from latentlab.ui.widgets.tips import plain_tip
 
 _LONGEST = 26
 
@@ -74,7 +75,7 @@ class RunLegend(QWidget):
             label = f"{label[: _LONGEST - 9]}…{label[-8:]}"
         box = QCheckBox(label.replace("&", "&&"), self)
         box.setAccessibleName(f"Show {entry.label}")
-        box.setToolTip(entry.label)
+        box.setToolTip(plain_tip(entry.label))
         if entry.mark is not None:
             box.setIcon(QIcon(entry.mark.line_picture(self.palette())))
             box.setIconSize(QSize(26, 14))

@@ -18,6 +18,7 @@ from PySide6.QtCore import (
 from latentlab.core.run_status import RunSummary
 from latentlab.ui.widgets.run_marks import Mark, RunMarks
 from latentlab.ui.widgets.run_text import facts_text, pace_text, state_sentence, state_word
+from latentlab.ui.widgets.tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 RUN_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -136,7 +137,8 @@ class RunListModel(QAbstractListModel):
             said = [run.name, self.word(run), facts_text(run), pace_text(run), mark.shape_name]
             return ", ".join(text for text in said if text)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{state_sentence(run, self._asked.get(run.path, ''))}\n{run.path}"
+            sentence = state_sentence(run, self._asked.get(run.path, ""))
+            return plain_tip(f"{sentence}\n{run.path}")
         return None
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:

@@ -34,6 +34,7 @@ from PySide6.QtWidgets import (
 from latentlab.core.run_status import RunSummary
 from latentlab.ui.icons import icon
 from latentlab.ui.widgets.run_text import clock
+from latentlab.ui.widgets.tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 COLUMNS = ("Time", "Step", "Start", "Message")
@@ -73,7 +74,10 @@ class LogModel(QAbstractTableModel):
     def set_lines(self, lines: Sequence[Any]) -> None:
         """Show lines; those that are the same at the beginning stay where they are."""
         known, same = self.lines, 0
-        while same < min(len(known), len(lines)) and known[same] == lines[same]:
+        for before, now in zip(known, lines):
+            # Ten thousand lines are mostly the very same objects.
+            if before is not now and before != now:
+                break
             same += 1
         if same < len(known):
             self.beginRemoveRows(QModelIndex(), same, len(known) - 1)
@@ -114,9 +118,9 @@ class LogModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() in (1, 2):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            if index.column() == 3:
-                return f"{line.kind}: {line.message}"
-            return texts[index.column()]
+            said = texts[index.column()]
+            said = f"{line.kind}: {said}" if index.column() == 3 else said
+            return plain_tip(said) if role == Qt.ItemDataRole.ToolTipRole else said
         if role == KIND_ROLE:
             return line.kind
         return line if role == LINE_ROLE else None

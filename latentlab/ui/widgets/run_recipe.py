@@ -30,6 +30,7 @@ from latentlab.ui.icons import icon
 from latentlab.ui.widgets.run_comparison import Comparison, best_row, compare, figures_of
 from latentlab.ui.widgets.run_marks import Mark
 from latentlab.ui.widgets.run_view_state import TrainView
+from latentlab.ui.widgets.tips import plain_tip
 
 
 def tables_of(text: str, name: str) -> tuple[Mapping[str, Any], str]:
@@ -154,7 +155,7 @@ class RecipeView(QWidget):
         for column, run in enumerate(self._runs, start=1):
             if several:
                 tree.headerItem().setIcon(column, self._sign(self._marks(run.path)))
-            tree.headerItem().setToolTip(column, str(run.path))
+            tree.headerItem().setToolTip(column, plain_tip(str(run.path)))
         for group in found:
             parent = QTreeWidgetItem(tree, [group.title])
             font = parent.font(0)
@@ -165,10 +166,10 @@ class RecipeView(QWidget):
                 item = QTreeWidgetItem(parent, [name, *values])
                 best = best_row(name, values)
                 for column, value in enumerate(values, start=1):
-                    item.setToolTip(column, value)
+                    item.setToolTip(column, plain_tip(value))
                     if column - 1 == best:
                         item.setText(column, f"{value} ★")
-                        item.setToolTip(column, f"{value}: the best of these runs")
+                        item.setToolTip(column, plain_tip(f"{value}: the best of these runs"))
             parent.setExpanded(group.title not in folded)
         self._share_columns()
         tree.verticalScrollBar().setValue(at)

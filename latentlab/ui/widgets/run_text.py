@@ -65,7 +65,7 @@ def megabytes(count: float | None) -> str:
 
 def parameters(count: float | None) -> str:
     """Return a number of parameters as ``3.84 M``."""
-    if count is None:
+    if count is None or not abs(count) < 1e18:
         return "–"
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
@@ -85,7 +85,11 @@ def part_name(part: str) -> str:
 
 def clock(at: float) -> str:
     """Return the time of day of a moment; with the date when it was not today."""
-    then, now = time.localtime(at), time.localtime()
+    try:
+        then, now = time.localtime(at), time.localtime()
+    except (OverflowError, OSError, ValueError):
+        # No clock says so, but a damaged file may.
+        return "–"
     same_day = then[:3] == now[:3]
     return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M", then)
 

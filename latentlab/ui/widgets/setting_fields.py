@@ -12,6 +12,7 @@ from latentlab.core.settings_schema import Setting
 from latentlab.ui.icons import icon
 from latentlab.ui.widgets.setting_controls import make_control
 from latentlab.ui.widgets.setting_text import limits_words, with_unit
+from latentlab.ui.widgets.tips import plain_tip
 
 _NAME_SHARE, _CONTROL_SHARE = 3, 6
 _UNIT_WIDTH = 76
@@ -145,7 +146,7 @@ class SettingField(QWidget):
             # Drawn when it is first seen: a form has dozens.
             self.reset.setIcon(icon("reset", self.palette()))
         self.reset.setVisible(changed)
-        self.reset.setToolTip(f"Back to {with_unit(self.setting, value)}")
+        self.reset.setToolTip(plain_tip(f"Back to {with_unit(self.setting, value)}"))
         self.reset.setAccessibleName(
             f"Reset {self.setting.title} to {with_unit(self.setting, value)}"
         )

@@ -22,6 +22,7 @@ from latentlab.core.points import PRIOR
 from latentlab.ui.help import HelpPopup
 from latentlab.ui.own_data import own_source
 from latentlab.ui.widgets.direction_pages.page import named
+from latentlab.ui.widgets.tips import plain_tip
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 _FILE, _FOLDER = "choose a file", "choose a folder"
@@ -249,7 +250,7 @@ class DataChooser(QWidget):
         self.source_box.clear()
         for source in self._known():
             self.source_box.addItem(source_title(source), source)
-            self.source_box.setItemData(self.source_box.count() - 1, source, 3)
+            self.source_box.setItemData(self.source_box.count() - 1, plain_tip(source), 3)
         self.source_box.insertSeparator(self.source_box.count())
         self.source_box.addItem("Zip or data set file…", _FILE)
         self.source_box.addItem("Folder of images…", _FOLDER)
