@@ -120,6 +120,23 @@ def replace_file(path: Path, write: Any) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Have the machine write through the names in a folder, where it can: new ones, renames."""
+    if os.name == "nt":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        # Some shares know no such thing; files themselves are written through by then.
+        return
+    finally:
+        os.close(handle)
+
+
 def _rename(temporary: Path, path: Path) -> None:
     """Rename over ``path``; Windows refuses while somebody reads the old file for a moment."""
     for wait in (0.02, 0.1, 0.5) if os.name == "nt" else ():

@@ -9,7 +9,6 @@ or to wait), ``console.log`` (what a started process printed) and ``lock`` (the 
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import time
@@ -21,10 +20,24 @@ import psutil
 
 from latentlab.core.errors import LatentLabError
 
-STALE_SECONDS = 180.0
-"""A lock of another machine whose run told nothing for so long may be taken over."""
 _MAX_LOCK_BYTES = 64 * 1024
+_MAX_SMALL_BYTES = 2**20
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _STEP = re.compile(r"step_(\d+)\.")
+
+
+def read_small(path: Path) -> str:
+    """Return the text of a small file, which may be anybody's.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than 1 MiB.
+    """
+    with path.open("rb") as stream:
+        raw = stream.read(_MAX_SMALL_BYTES + 1)
+    if len(raw) > _MAX_SMALL_BYTES:
+        raise ValueError("too large")
+    return raw.decode("utf-8", "replace")
 
 
 def step_of(path: Path) -> int | None:
@@ -130,13 +143,30 @@ class RunFolder:
             ) from error
 
 
-def _alive(pid: int, created: float) -> bool:
+def boot_name() -> str:
+    """Return what names this start of this machine; empty where it has no such name."""
+    try:
+        return _BOOT.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def uptime_at(process: psutil.Process) -> float:
+    """Return how long the machine ran when a process began, in seconds, whatever its clock says."""
+    return process.create_time() - psutil.boot_time()
+
+
+def _alive(held: Holder) -> bool:
     """Whether the very process that wrote the lock still runs (a pid may be used again)."""
     try:
-        process = psutil.Process(pid)
-        # One that ended, and whose parent has not looked yet, does nothing any more.
-        ended = process.status() == psutil.STATUS_ZOMBIE
-        return not ended and abs(process.create_time() - created) < 2.0
+        process = psutil.Process(held.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            # It ended, and its parent has not looked yet.
+            return False
+        if held.boot and held.boot == boot_name():
+            # Where the clock was set meanwhile, so was the time at which the process began.
+            return abs(uptime_at(process) - held.uptime) < 2.0
+        return abs(process.create_time() - held.created) < 2.0
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
@@ -163,12 +193,16 @@ class Holder:
         host: its machine.
         created: when the process began, seconds since 1970.
         since: when it took the folder, seconds since 1970.
+        boot: names the start of its machine, where that has a name.
+        uptime: seconds between that start and its own.
     """
 
     pid: int
     host: str
     created: float
     since: float
+    boot: str = ""
+    uptime: float = 0.0
 
     @property
     def here(self) -> bool:
@@ -178,163 +212,38 @@ class Holder:
     @property
     def alive(self) -> bool:
         """Whether it still runs; only a process of this machine can be asked."""
-        return self.here and self.pid > 0 and _alive(self.pid, self.created)
+        return self.here and self.pid > 0 and _alive(self)
 
     def __str__(self) -> str:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
         return f"process {self.pid} on '{self.host}' since {when}"
 
 
-def _holder_of(text: str) -> Holder | None:
+def holder_of(text: str) -> Holder | None:
+    """Return the process that the text of a lock names; ``None`` when it names none."""
     try:
         record = json.loads(text)
         created = float(record["created"])
         since = float(record.get("since", created))
         time.localtime(since)
-        return Holder(int(record["pid"]), str(record["host"]), created, since)
+        boot, uptime = str(record.get("boot", "")), float(record.get("uptime", 0.0))
+        return Holder(int(record["pid"]), str(record["host"]), created, since, boot, uptime)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None
     except RecursionError:
         return None
 
 
-class RunLock:
-    """Holds a run folder for this process; use as a context manager.
-
-    Args:
-        folder: of the run; it is made.
-        take_over: also take it from a process on another machine that fell silent.
-
-    Raises:
-        LatentLabError: another process that is alive, or one on another machine, holds it.
-    """
-
-    def __init__(self, folder: RunFolder, take_over: bool = False) -> None:
-        self._path, self._status = folder.lock, folder.status
-        self._folder, self._take_over = folder.path, take_over
-        self._mine = ""
-
-    def __enter__(self) -> RunLock:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for _ in range(20):
-                if self._take():
-                    return self
-                self._drop_stale()
-        except FileExistsError as error:
-            raise LatentLabError(
-                f"'{self._folder}' is a file, not a folder: choose another run folder."
-            ) from error
-        except OSError as error:
-            raise LatentLabError(
-                f"The run folder '{self._folder}' cannot be written ({error.strerror}): "
-                "choose another one."
-            ) from error
-        raise LatentLabError(
-            f"The run folder '{self._folder}' is being taken by another process: try again."
-        )
-
-    def _take(self) -> bool:
-        pid = os.getpid()
-        record = {"pid": pid, "host": socket.gethostname(), "since": round(time.time(), 3)}
-        record["created"] = psutil.Process(pid).create_time()
-        text = json.dumps(record)
-        try:
-            stream = self._path.open("x", encoding="utf-8")
-        except FileExistsError:
-            return False
-        try:
-            with stream:
-                stream.write(text)
-        except OSError:
-            # The disk is full; an empty lock would stand in everybody's way.
-            self._path.unlink(missing_ok=True)
-            raise
-        self._mine = text
-        return True
-
-    def _drop_stale(self) -> None:
-        try:
-            text = self._path.read_text(encoding="utf-8", errors="replace")
-            age = time.time() - self._path.stat().st_mtime
-        except FileNotFoundError:
-            return
-        held = _holder_of(text)
-        if held is None and abs(age) < 1.0:
-            # Perhaps its owner is just writing it.
-            time.sleep(0.15)
-            return
-        if held is not None:
-            self._refuse(held)
-        self._remove(text)
-
-    def _refuse(self, held: Holder) -> None:
-        """Raise when the folder is, or may be, in use."""
-        where = f"The run folder '{self._folder}'"
-        if held.alive:
-            raise LatentLabError(
-                f"{where} is in use by {held}: stop that run first or choose another folder."
-            )
-        if held.here:
-            return
-        silent = time.time() - _last_word(self._status, held.since)
-        if silent < STALE_SECONDS:
-            raise LatentLabError(
-                f"{where} is in use by {held}, which was at work {max(silent, 0):.0f} s ago: stop "
-                "that run first or choose another folder."
-            )
-        if not self._take_over:
-            raise LatentLabError(
-                f"{where} was taken by {held}, which has told nothing for {silent / 60:.0f} min: "
-                f"if it is gone, start with --take-over or delete '{self._path}'."
-            )
-
-    def _remove(self, text: str) -> None:
-        """Delete the lock if it still says ``text``; one process at a time may do so."""
-        guard = self._path.with_name(".lock.part")
-        try:
-            guard.touch(exist_ok=False)
-        except FileExistsError:
-            if time.time() - guard.stat().st_mtime > 10.0:
-                guard.unlink(missing_ok=True)
-            time.sleep(0.15)
-            return
-        try:
-            if self._path.read_text(encoding="utf-8", errors="replace") == text:
-                self._path.unlink()
-        finally:
-            guard.unlink(missing_ok=True)
-
-    def taken_by(self) -> Holder | None:
-        """Return the process that took the folder away from this one, if one did."""
-        try:
-            text = self._path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return None
-        return None if text == self._mine else _holder_of(text)
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            if self._path.read_text(encoding="utf-8", errors="replace") == self._mine:
-                self._path.unlink(missing_ok=True)
-        except OSError:
-            # A folder that is gone needs no lock; a lock that stays names a process that ended.
-            pass
-
-
-def _last_word(status: Path, since: float) -> float:
-    """Return when a run last said anything, seconds since 1970."""
-    try:
-        return max(float(json.loads(status.read_text("utf-8"))["time"]), since)
-    except (OSError, ValueError, KeyError, TypeError):
-        return since
+def lock_text(lock: Path) -> str:
+    """Return what a lock says; of a file that is no lock, its beginning."""
+    with lock.open("rb") as stream:
+        return stream.read(_MAX_LOCK_BYTES).decode("utf-8", "replace")
 
 
 def holder(run_dir: Path) -> int | None:
     """Return the pid of the process that trains in a folder on this machine, if one is alive."""
     try:
-        with RunFolder(run_dir).lock.open("rb") as stream:
-            held = _holder_of(stream.read(_MAX_LOCK_BYTES).decode("utf-8", "replace"))
+        held = holder_of(lock_text(RunFolder(run_dir).lock))
     except OSError:
         return None
     return held.pid if held is not None and held.alive else None

@@ -13,8 +13,9 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import replace_file
 from latentlab.core.recipe import Recipe, RecipeText
 from latentlab.core.run_events import EventTail, EventWriter
+from latentlab.core.run_lock import RunLock
 from latentlab.core.run_status import read_status
-from latentlab.core.runs import Holder, RunFolder, RunLock, clean
+from latentlab.core.runs import Holder, RunFolder, clean
 from latentlab.training.events import OnEvent, Reporter
 from latentlab.training.memory import out_of_memory
 from latentlab.training.origin import Origin, seconds_trained

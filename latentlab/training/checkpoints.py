@@ -22,7 +22,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array
 from latentlab.core.modelfile import StoredModel, opened, read_model, replace_file, write_model
 from latentlab.core.recipe import Recipe
-from latentlab.core.runs import RunFolder
+from latentlab.core.runs import RunFolder, read_small
 from latentlab.core.spec import ModelSpec, Provenance
 from latentlab.training.ema import half_rounded
 from latentlab.training.origin import Origin
@@ -113,11 +113,11 @@ class Best:
 def best_checkpoint(folder: RunFolder) -> Best | None:
     """Return the best checkpoint, if one was found out and its file is there."""
     try:
-        record = json.loads(folder.best.read_text("utf-8"))
+        record = json.loads(read_small(folder.best))
         best = Best(int(record["step"]), float(record["held_out_loss"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        known = math.isfinite(best.held_out_loss) and folder.checkpoint(best.step).is_file()
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    known = math.isfinite(best.held_out_loss) and folder.checkpoint(best.step).is_file()
     return best if known else None
 
 

@@ -18,7 +18,7 @@ from latentlab.training.batches import Batches
 from latentlab.training.checkpoints import write_checkpoint, write_sheet
 from latentlab.training.compiling import Compiling
 from latentlab.training.data import Part, RawBatch, ReadAhead
-from latentlab.training.ema import WeightAverage
+from latentlab.training.ema import WeightAverage, decay_of
 from latentlab.training.events import RETRY_SECONDS, Reporter, Speed, memory_mb, patiently
 from latentlab.training.family import Averages, FamilyTrainer, Initialises
 from latentlab.training.memory import out_of_memory
@@ -44,18 +44,23 @@ class _Reading:
 
     def __init__(self, ahead: ReadAhead, per_step: int, step: int) -> None:
         self.ahead, self._per_step = ahead, per_step
-        self._step, self._raws = step, list[RawBatch]()
+        self._step, self._wanted, self._raws = step, step, list[RawBatch]()
 
     def at(self, step: int) -> None:
-        """Go on to a step."""
-        while self._step < step:
+        """Go on to a step; nothing is read yet."""
+        self._wanted = step
+
+    def fetch(self, repeat: int) -> RawBatch:
+        """Return the batch of a repeat.
+
+        Raises:
+            LatentLabError: the images can no longer be read.
+        """
+        while self._step < self._wanted:
             # A phase that is not due leaves batches unread.
             while len(self._raws) < self._per_step:
                 self._raws.append(self.ahead.next())
             self._step, self._raws = self._step + 1, []
-
-    def fetch(self, repeat: int) -> RawBatch:
-        """Return the batch of a repeat."""
         while len(self._raws) <= repeat:
             self._raws.append(self.ahead.next())
         return self._raws[repeat]
@@ -96,7 +101,7 @@ class Engine:
         placed: Any = trainer.network.to(accelerator.device)
         self.network: nn.Module = placed.to(memory_format=layout)
         modules = trainer.averaged if isinstance(trainer, Averages) else ("",)
-        decay = table.ema_decay
+        decay = decay_of(table)
         self.average = WeightAverage(self.network, decay, modules) if decay else None
         self._turns = Turns(trainer, table, self.network, self._processes)
         self.total_steps = table.total_steps(len(training))
@@ -158,9 +163,7 @@ class Engine:
         self.step, past = load_state(
             self.folder, self.network, self._turns.optimizers, self.average
         )
-        # A state of the first version is one of a network without such weights.
-        self.initialised = bool(past.get("initialised", True))
-        self._compiled = past.get("compiled")
+        self.initialised, self._compiled = past.initialised, past.compiled
         self._updater.restore(past)
 
     def _initialise(self) -> None:
@@ -375,13 +378,10 @@ class Engine:
 
     def _save(self) -> None:
         self._reporter.sync()
-        memory = self._updater.memory() | {
-            "initialised": self.initialised,
-            "compiled": self._compiled,
-        }
-        save_state(
-            self.folder, self.step, self.network, self._turns.optimizers, self.average, memory
-        )
+        known = {"initialised": self.initialised, "compiled": self._compiled}
+        memory = self._updater.memory().model_copy(update=known)
+        moments = self._turns.optimizers
+        save_state(self.folder, self.step, self.network, moments, self.average, memory)
         if not self.step:
             return
         loss = self.held_out_loss()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
+WAIT = timedelta(hours=6)
+"""Longest time that processes wait for one another; one that ends is noticed at once."""
 
 
 def load_trainer(family: str) -> Any:
@@ -54,11 +57,13 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
         raise _no_device(wanted, reason)
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise _no_device(wanted, "no Apple GPU that PyTorch can use")
-    from accelerate import Accelerator
+    from accelerate import Accelerator, InitProcessGroupKwargs
 
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    accelerator = Accelerator(cpu=wanted == "cpu")
+    # The others wait while the first draws a long sheet or measures: never to be cut short.
+    patience = InitProcessGroupKwargs(timeout=WAIT)
+    accelerator = Accelerator(cpu=wanted == "cpu", kwargs_handlers=[patience])
     if wanted not in ("auto", accelerator.device.type):
         raise _no_device(wanted, f"'{accelerator.device.type}' for training")
     return accelerator

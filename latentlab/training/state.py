@@ -10,19 +10,66 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.modelfile import replace_file
-from latentlab.core.runs import RunFolder
+from latentlab.core.modelfile import replace_file, sync_folder
+from latentlab.core.runs import RunFolder, read_small
+from latentlab.core.spec import Frozen
 from latentlab.training.ema import WeightAverage
 
 STATE_VERSION = 2
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class ScalerMemory(Frozen):
+    """The state of ``torch.amp.GradScaler``, by its own names."""
+
+    scale: Annotated[float, Field(gt=0)]
+    growth_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)]
+    backoff_factor: Annotated[float, Field(gt=0, lt=1)]
+    growth_interval: Annotated[int, Field(ge=1, lt=2**31)]
+    growth_tracker: Annotated[int, Field(ge=0, lt=2**31, alias="_growth_tracker")]
+
+
+class EngineMemory(Frozen):
+    """What the engine remembers besides weights and moments.
+
+    Attributes:
+        parts: micro-batches of a step.
+        scaler: of losses in half precision.
+        losses: the newest, where phases do not run at every step.
+        grad_norms: likewise.
+        initialised: whether weights that depend on data are set; a state of the first version is
+            one of a network without such weights.
+        compiled: what was measured to be faster, ``compiled`` or ``eager``.
+    """
+
+    parts: Annotated[int, Field(ge=1, le=2**53)] = 1
+    scaler: ScalerMemory | None = None
+    losses: dict[str, float] = {}
+    grad_norms: dict[str, float] = {}
+    initialised: bool = True
+    compiled: Literal["compiled", "eager"] | None = None
+
+
+class _Record(Frozen):
+    """``state.json``."""
+
+    version: _Count
+    step: _Count
+    tensors: str
+    average_updates: _Count
+    optimizers: tuple[str, ...] | None = None
+    optimizer: dict[str, int | float | bool | None] = {}
+    engine: EngineMemory = EngineMemory()
+    torch_version: str = ""
 
 
 class NotFiniteError(LatentLabError):
@@ -56,7 +103,7 @@ def save_state(
     network: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     average: WeightAverage | None,
-    engine: Mapping[str, Any] | None = None,
+    engine: EngineMemory | None = None,
 ) -> None:
     """Write the state of a run; the one before it stays whole until this one is.
 
@@ -66,7 +113,7 @@ def save_state(
         network: that is trained.
         optimizers: by name.
         average: of the weights.
-        engine: what the engine remembers besides, in JSON's types.
+        engine: what the engine remembers besides.
 
     Raises:
         NotFiniteError: a weight is not finite; nothing is written.
@@ -85,19 +132,23 @@ def save_state(
     tensors |= moments
     target = folder.state / f"step_{step:07d}.safetensors"
     replace_file(target, lambda path: save_file(tensors, path))
-    record = {
-        "version": STATE_VERSION,
-        "step": step,
-        "tensors": target.name,
-        "average_updates": average.updates if average is not None else 0,
-        "optimizers": sorted(optimizers),
-        "optimizer": values,
-        "engine": dict(engine or {}),
-        "torch_version": torch.__version__,
-    }
-    text = json.dumps(record, indent=1)
+    # A machine that loses power must not know the new record and not the tensors that it names,
+    # nor have let the old ones go before it knows it.
+    sync_folder(folder.state)
+    record = _Record(
+        version=STATE_VERSION,
+        step=step,
+        tensors=target.name,
+        average_updates=average.updates if average is not None else 0,
+        optimizers=tuple(sorted(optimizers)),
+        optimizer=values,
+        engine=engine or EngineMemory(),
+        torch_version=torch.__version__,
+    )
+    text = json.dumps(record.model_dump(by_alias=True), indent=1)
     # From this rename on, the new state counts.
     replace_file(folder.state / "state.json", lambda path: path.write_text(text, "utf-8"))
+    sync_folder(folder.state)
     for old in folder.state.glob("step_*.safetensors"):
         if old != target:
             with contextlib.suppress(OSError):
@@ -108,23 +159,21 @@ def save_state(
 def saved_step(folder: RunFolder) -> int | None:
     """Return the step of the saved state; ``None`` when there is none."""
     record = _record(folder)
-    return None if record is None else int(record["step"])
+    return None if record is None else record.step
 
 
-def _record(folder: RunFolder) -> dict[str, Any] | None:
+def _record(folder: RunFolder) -> _Record | None:
     path = folder.state / "state.json"
     if not path.exists():
         return None
     try:
-        record = json.loads(path.read_text("utf-8"))
-        if int(record["version"]) > STATE_VERSION:
+        record = json.loads(read_small(path))
+        version = record["version"]
+        if isinstance(version, int) and version > STATE_VERSION:
             raise LatentLabError(f"'{path}' was written by a newer LatentLab: update LatentLab.")
-        int(record["step"]), str(record["tensors"]), int(record["average_updates"])
-        record["optimizer"].items()
-        record.setdefault("engine", {}).items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _Record.model_validate(record)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from error
-    return dict(record)
 
 
 def _damaged(path: Path, error: Exception) -> LatentLabError:
@@ -140,7 +189,7 @@ def load_state(
     network: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     average: WeightAverage | None,
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, EngineMemory]:
     """Put the saved state back; return its step and what the engine remembered.
 
     Args:
@@ -155,22 +204,28 @@ def load_state(
     record = _record(folder)
     if record is None:
         raise LatentLabError(f"'{folder.path}' holds no saved state: nothing to go on from.")
-    path = folder.state / Path(str(record["tensors"])).name
+    path = folder.state / Path(record.tensors).name
     try:
         tensors = load_file(path)
         network.load_state_dict(_below(tensors, "network."))
         if average is not None:
-            average.load(_below(tensors, "average."), int(record["average_updates"]))
-        if record.get("optimizers", sorted(optimizers)) != sorted(optimizers):
-            raise ValueError(f"it has the optimizers {', '.join(record['optimizers'])}")
-        moments, values = _below(tensors, "optimizer."), dict(record["optimizer"])
+            averaged = _below(tensors, "average.")
+            if averaged:
+                average.load(averaged, record.average_updates)
+            else:
+                # The recipe was changed to have an average: it begins here.
+                average.restart()
+        names = tuple(sorted(optimizers))
+        if record.optimizers not in (None, names):
+            raise ValueError(f"it has the optimizers {', '.join(record.optimizers or ())}")
+        moments, values = _below(tensors, "optimizer."), record.optimizer
         for name, optimizer in optimizers.items():
             # The first version had one optimiser, without a name.
-            below = f"{name}." if int(record["version"]) > 1 else ""
+            below = f"{name}." if record.version > 1 else ""
             _load_moments(optimizer, _below(moments, below), _below(values, below))
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, IndexError) as error:
         raise _damaged(path, error) from error
-    return int(record["step"]), dict(record["engine"])
+    return record.step, record.engine
 
 
 T = TypeVar("T")
@@ -192,6 +247,8 @@ def _load_moments(
         for name, value in entry.items():
             if isinstance(value, Tensor) and name != "step":
                 # The layout of the parameter, so that the same kernel gives the same sums.
+                if index < 0 or value.shape != parameters[index].shape:
+                    raise ValueError(f"moment {name} {index} is of another parameter")
                 entry[name] = torch.empty_like(parameters[index]).copy_(value)
             elif isinstance(value, Tensor):
                 # A copy: the file stays mapped, and its room taken, while one tensor of it is used.

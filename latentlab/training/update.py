@@ -21,7 +21,7 @@ from latentlab.training.phases import Optimisation, Turns
 from latentlab.training.precision import Precision
 from latentlab.training.sampler import derived_seed, seed_device
 from latentlab.training.schedule import learning_rate
-from latentlab.training.state import NotFiniteError
+from latentlab.training.state import EngineMemory, NotFiniteError, ScalerMemory
 
 Fetch = Callable[[int], RawBatch]
 Losses = Callable[..., dict[str, Tensor]]
@@ -236,27 +236,28 @@ class Updater:
             scaler.update()
         mine.optimizer.zero_grad(set_to_none=True)
 
-    def memory(self) -> dict[str, Any]:
-        """Return what a resume needs besides weights and moments, in JSON's types."""
-        kept: dict[str, Any] = {"parts": self.parts}
-        if self.precision.scaler is not None:
-            kept["scaler"] = self.precision.scaler.state_dict()
-        if any(phase.every > 1 for phase in self.turns.phases):
-            # The newest figures of phases that do not run at every step.
-            kept["losses"] = {n: float(v) for n, v in self.figures.losses.items()}
-            kept["grad_norms"] = {n: float(v) for n, v in self.figures.grad_norms.items()}
-        return kept
+    def memory(self) -> EngineMemory:
+        """Return what a resume needs besides weights and moments."""
+        scaler, figures = self.precision.scaler, self.figures
+        # The newest figures of phases that do not run at every step.
+        lazy = any(phase.every > 1 for phase in self.turns.phases)
+        return EngineMemory(
+            parts=self.parts,
+            scaler=None if scaler is None else ScalerMemory.model_validate(scaler.state_dict()),
+            losses={n: float(v) for n, v in figures.losses.items()} if lazy else {},
+            grad_norms={n: float(v) for n, v in figures.grad_norms.items()} if lazy else {},
+        )
 
-    def restore(self, memory: Mapping[str, Any]) -> None:
+    def restore(self, memory: EngineMemory) -> None:
         """Take up what ``memory`` gave before."""
-        self.parts = min(max(self.parts, int(memory.get("parts", 1))), self._most_parts)
-        if self.precision.scaler is not None and "scaler" in memory:
-            self.precision.scaler.load_state_dict(memory["scaler"])
-        figures = self.figures
-        figures.losses = {n: torch.tensor(v) for n, v in memory.get("losses", {}).items()}
-        figures.grad_norms = {n: torch.tensor(v) for n, v in memory.get("grad_norms", {}).items()}
-        for values in (figures.losses, figures.grad_norms):
-            values.update({n: v.to(self._device) for n, v in values.items()})
+        self.parts = min(max(self.parts, memory.parts), self._most_parts)
+        if self.precision.scaler is not None and memory.scaler is not None:
+            self.precision.scaler.load_state_dict(memory.scaler.model_dump(by_alias=True))
+        device, figures = self._device, self.figures
+        figures.losses = {n: torch.tensor(v, device=device) for n, v in memory.losses.items()}
+        figures.grad_norms = {
+            n: torch.tensor(v, device=device) for n, v in memory.grad_norms.items()
+        }
 
     def check(self, step: int) -> None:
         """Raise ``NotFiniteError`` when a loss of the newest step is not a number."""

@@ -16,8 +16,9 @@ from latentlab.cli import main
 from latentlab.core.modelfile import read_header
 from latentlab.core.paths import runs_folder
 from latentlab.core.run_events import read_events
+from latentlab.core.run_lock import RunLock
 from latentlab.core.run_status import RunStatus, write_status
-from latentlab.core.runs import RunFolder, RunLock
+from latentlab.core.runs import RunFolder
 from latentlab.core.version import revision, version
 from latentlab.training import data
 from tests.training import tiny
@@ -198,6 +199,8 @@ def test_a_silent_machine_is_taken_over(recipe: Path, tmp_path: Path, capsys) ->
     record = {"pid": 7, "host": "elsewhere", "created": then, "since": then}
     RunFolder(run).lock.write_text(json.dumps(record))
     write_status(RunFolder(run), RunStatus(state="training", host="elsewhere", time=then))
+    for path in (RunFolder(run).lock, RunFolder(run).status):
+        os.utime(path, (then, then))
     told = refused(["train", "--run-dir", run, "--resume"], capsys)
     assert "told nothing for 15 min: if it is gone, start with --take-over or delete" in told
     assert main(["train", "--run-dir", str(run), "--resume", "--take-over"]) == 0

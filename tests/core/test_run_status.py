@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from latentlab.core.errors import LatentLabError
+from latentlab.core.run_lock import RunLock
 from latentlab.core.run_status import (
     SILENT_SECONDS,
     RunStatus,
@@ -19,7 +20,7 @@ from latentlab.core.run_status import (
     summary,
     write_status,
 )
-from latentlab.core.runs import RunFolder, RunLock, holder, step_of
+from latentlab.core.runs import RunFolder, holder, step_of
 
 HERE = socket.gethostname()
 
@@ -69,7 +70,8 @@ def test_a_status_is_judged_by_its_age_elsewhere(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path) -> None:
     script = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from latentlab.core.runs import RunFolder, RunLock\n"
+        "from latentlab.core.run_lock import RunLock\n"
+        "from latentlab.core.runs import RunFolder\n"
         "with RunLock(RunFolder(Path(sys.argv[1]))):\n"
         "    print('held', flush=True)\n    time.sleep(60)\n"
     )

@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+from latentlab.core.run_lock import RunLock
 from latentlab.core.run_status import RunStatus, write_status
-from latentlab.core.runs import RunFolder, RunLock
+from latentlab.core.runs import RunFolder
 
 
 def say(folder: RunFolder, state: str, step: int) -> None:

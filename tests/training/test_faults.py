@@ -15,7 +15,8 @@ import pytest
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import read_model
 from latentlab.core.run_events import EventTail, EventWriter, read_events
-from latentlab.core.runs import RunFolder, RunLock, clean
+from latentlab.core.run_lock import RunLock
+from latentlab.core.runs import RunFolder, clean
 from latentlab.training import checkpoints
 from latentlab.training.events import Reporter, patiently
 from latentlab.training.run import finish_run, resume, train
