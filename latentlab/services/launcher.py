@@ -138,13 +138,7 @@ def continue_run(run_dir: Path) -> None:
     Raises:
         LatentLabError: no process works on it, or the folder cannot be written.
     """
-    folder = RunFolder(_known(run_dir).path)
-    try:
-        folder.pause.unlink(missing_ok=True)
-    except OSError as error:
-        raise LatentLabError(
-            f"'{folder.pause}' cannot be removed ({error.strerror}): check the folder."
-        ) from error
+    _withdraw(RunFolder(_known(run_dir).path).pause)
     _active(run_dir)
 
 
@@ -189,7 +183,14 @@ def end_run(run_dir: Path, wait_seconds: float = 0.2) -> None:
         raise LatentLabError(f"The run '{run.name}' is trained by this very process: stop it.")
     if holder(run.path) is None:
         _say_stopped(run)
-    psutil.wait_procs(kill_tree(pid), timeout=wait_seconds)
+    try:
+        ended = kill_tree(pid)
+    except psutil.AccessDenied as error:
+        raise LatentLabError(
+            f"The run '{run.name}' belongs to another user, whose process {pid} cannot be ended "
+            "from here: stop the run instead."
+        ) from error
+    psutil.wait_procs(ended, timeout=wait_seconds)
 
 
 # What a run must be.
@@ -287,9 +288,18 @@ def _first_words(folder: RunFolder) -> list[str]:
 def _again(folder: RunFolder, words: list[str]) -> int:
     status = read_status(folder.path) or RunStatus(state="stopped", attempt=0)
     for wish in (folder.stop, folder.pause):
-        wish.unlink(missing_ok=True)
+        _withdraw(wish)
     cleared = {"attempt": status.attempt + 1, "images_per_second": None, "seconds_left": None}
     return launch(folder, words, status.model_copy(update=cleared))
+
+
+def _withdraw(wish: Path) -> None:
+    try:
+        wish.unlink(missing_ok=True)
+    except OSError as error:
+        raise LatentLabError(
+            f"'{wish}' cannot be removed ({error.strerror}): check the folder."
+        ) from error
 
 
 def _touch(path: Path) -> None:

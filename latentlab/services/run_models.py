@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import StoredModel, read_model
 from latentlab.core.paths import runs_folder
-from latentlab.core.recipe import Recipe, load_recipe
 from latentlab.core.run_status import RunState, summary
 from latentlab.core.runs import RunFolder
 from latentlab.services.library import Entry, RunModel
@@ -25,6 +24,7 @@ from latentlab.services.library_entries import content_of, run_names
 from latentlab.services.library_runs import cannot_explore, is_finished
 
 if TYPE_CHECKING:
+    from latentlab.core.recipe import Recipe
     from latentlab.services.jobs import JobContext
 
 
@@ -137,6 +137,8 @@ def _read(run: Path, known: str, known_step: int) -> tuple[RunLook, _Found | Non
 
 
 def _recipe(run: Path) -> Recipe | None:
+    from latentlab.core.recipe import load_recipe
+
     try:
         return load_recipe(RunFolder(run).recipe)
     except LatentLabError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from latentlab.ui.run_feed import RunFeed
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from latentlab.ui.run_feed import RunFeed
 
 
 class WatchActions:
@@ -14,6 +17,9 @@ class WatchActions:
     def runs(self) -> RunFeed:
         """The runs; nothing is looked at before the first question."""
         if self._feed is None:
+            # The window's first paint does not wait for it.
+            from latentlab.ui.run_feed import RunFeed
+
             self._feed = RunFeed(self.settings, self)
             self._feed.failed.connect(self.failed)
             self._feed.runs_changed.connect(self.take_runs)

@@ -225,6 +225,27 @@ def test_a_killed_run_takes_its_children_along_and_can_go_on(run_dir) -> None:
     assert "--resume" in console_tail(run_dir / "console.log")
 
 
+def test_a_wish_that_cannot_be_withdrawn_is_a_sentence(run_dir) -> None:
+    made_run(run_dir)
+    # A folder of that name: it cannot be unlinked.
+    (run_dir / "STOP").mkdir()
+    with pytest.raises(LatentLabError, match=r"STOP' cannot be removed .*check the folder"):
+        resume_run(run_dir)
+    assert state(run_dir) == "stopped"
+
+
+def test_the_process_of_another_user_is_not_ended_but_told(run_dir, monkeypatch) -> None:
+    pid = start_run(recipe("slow"), run_dir)
+
+    def refuse(_process: psutil.Process) -> None:
+        raise psutil.AccessDenied(pid)
+
+    with monkeypatch.context() as other_user:
+        other_user.setattr(psutil.Process, "kill", refuse)
+        with pytest.raises(LatentLabError, match=f"another user, whose process {pid}.*stop the"):
+            end_run(run_dir)
+
+
 def test_stopped_while_it_starts_a_run_does_not_start(run_dir, monkeypatch) -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setattr(run_process, "command", lambda words: sleep)

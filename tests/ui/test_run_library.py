@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -83,3 +85,14 @@ def test_data_of_earlier_runs_are_offered_without_the_window_reading(
     qtbot.waitUntil(lambda: chooser.source_box.findData("portraits:count=2000,seed=1") >= 0)
     assert chooser.source == "portraits"
     assert threading.main_thread() not in threads
+
+
+def test_the_first_paint_waits_for_nothing_of_training():
+    code = (
+        "import sys, latentlab.ui.main_window\n"
+        "late = ('latentlab.ui.run_feed', 'latentlab.ui.panels.train', 'latentlab.core.recipe', "
+        "'latentlab.ui.widgets.new_run', 'torch')\n"
+        "print([name for name in late if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

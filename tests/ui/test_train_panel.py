@@ -238,6 +238,15 @@ def test_delete_can_be_undone(three, qtbot):
     assert len(three._feed.curves(runs_folder() / "oldest")) == 30
 
 
+def test_a_deleted_run_whose_name_was_taken_comes_back_under_another(three, qtbot):
+    three.list.open_run(runs_folder() / "oldest")
+    three.act("delete")
+    make_run(runs_folder(), "oldest", steps=20)
+    undo = next(b for b in three.notice.findChildren(QPushButton) if b.text() == "&Undo")
+    qtbot.mouseClick(undo, LEFT)
+    assert opened(three) == "oldest-2"
+
+
 def test_a_running_run_is_not_deleted(three, qtbot):
     three.list.view.setFocus()
     qtbot.keyClick(three.list.view, Qt.Key.Key_Delete)

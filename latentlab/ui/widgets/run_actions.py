@@ -239,8 +239,8 @@ class RunCommands(QObject):
 
         def undo() -> None:
             with self._controller.reporting():
-                launcher.restore_run(trash)
-            self.done.emit(path)
+                # Under another name, if its own was taken meanwhile.
+                self.done.emit(launcher.restore_run(trash))
 
         self.said.emit(f"Deleted the run '{path.name}'.", undo)
 

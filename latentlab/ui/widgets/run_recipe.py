@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from latentlab.ui.widgets.run_view_state import TrainView
 from latentlab.ui.widgets.tips import plain_tip
 
 
+@lru_cache(maxsize=32)
 def tables_of(text: str, name: str) -> tuple[Mapping[str, Any], str]:
     """Return the tables of a recipe with every default, and what is wrong with it, if anything."""
     if not text:
