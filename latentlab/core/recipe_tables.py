@@ -205,6 +205,15 @@ class TrainTable(Table):
         ge=0,
         lt=1,
     )
+    ema_half_life: int = setting(
+        0,
+        "Half-life of the average",
+        "After so many images a weight counts half as much in the moving average, whatever the "
+        "batch size; 0 takes the decay above as it stands.",
+        unit="images",
+        advanced=True,
+        ge=0,
+    )
     precision: Literal["fp32", "bf16", "fp16"] = setting(
         "fp32",
         "Precision",

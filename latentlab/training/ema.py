@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from latentlab.core.recipe import TrainTable
+
 
 def decay_at(decay: float, updates: int) -> float:
     """Return the decay of update number ``updates`` (from 0).
@@ -16,6 +18,17 @@ def decay_at(decay: float, updates: int) -> float:
     first, useless weights (the rule of TensorFlow's ``ExponentialMovingAverage``).
     """
     return min(decay, (1 + updates) / (10 + updates))
+
+
+def decay_of(table: TrainTable) -> float:
+    """Return the decay of a step of a recipe, 0 where nothing is averaged.
+
+    A half-life of N images is a decay of 0.5 ** (batch_size / N) a step (Karras et al. 2020, arXiv
+    1912.04958, appendix B).
+    """
+    if not table.ema_half_life:
+        return table.ema_decay
+    return float(0.5 ** (table.batch_size / table.ema_half_life))
 
 
 def belongs(name: str, modules: Sequence[str]) -> bool:

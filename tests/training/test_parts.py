@@ -13,7 +13,7 @@ from torch import nn
 from latentlab.core.errors import LatentLabError
 from latentlab.data.base import ArrayDataset
 from latentlab.training.data import ReadAhead
-from latentlab.training.ema import WeightAverage, decay_at, half_rounded
+from latentlab.training.ema import WeightAverage, decay_at, decay_of, half_rounded
 from latentlab.training.sampler import Sampler, Share, normal_draws
 from latentlab.training.schedule import learning_rate
 from tests.training import tiny
@@ -83,6 +83,13 @@ def test_averaged_batch_norm_fits_the_data() -> None:
         normalised = average.network(draw(20_000))
     torch.testing.assert_close(normalised.mean(0), torch.zeros(2), atol=0.05, rtol=0)
     torch.testing.assert_close(normalised.std(0), torch.ones(2), atol=0.05, rtol=0)
+
+
+def test_a_half_life_does_not_depend_on_the_batch() -> None:
+    for batch_size in (8, 64):
+        table = tiny.recipe(train__ema_half_life=512, train__batch_size=batch_size).train
+        assert decay_of(table) ** (512 // batch_size) == pytest.approx(0.5)
+    assert decay_of(tiny.recipe().train) == 0.9
 
 
 def test_half_rounding() -> None:
