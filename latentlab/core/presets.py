@@ -64,7 +64,7 @@ class _Preset:
     train: dict[str, Any]
 
 
-def _vae(latent_dim: int) -> Callable[[int], dict[str, Any]]:
+def _vae(latent_dim: int, refine: bool = False) -> Callable[[int], dict[str, Any]]:
     def model(size: int) -> dict[str, Any]:
         # The bundled portraits were found best with beta 4 at 64 pixels; the KL term counts as
         # much against the fewer pixels of a smaller image with a smaller one.
@@ -74,6 +74,7 @@ def _vae(latent_dim: int) -> Callable[[int], dict[str, Any]]:
             "prior": "fitted",
             "observation_scale": 0.25,
             "beta": beta,
+            "refine_directions": refine,
         }
 
     return model
@@ -136,7 +137,7 @@ _TABLE: Mapping[str, Mapping[str, _Preset]] = {
             64,
             100_000,
             5000,
-            _vae(200),
+            _vae(200, refine=True),
             _VAE
             | {
                 "images_seen": 5_500_000,

@@ -102,6 +102,7 @@ def _calibrated(
     vectors: Mapping[str, Float],
     held_out: Float,
     groups: Mapping[str, str],
+    refine: bool,
 ) -> Generator[Progress, None, dict[str, Float]]:
     """Correct vectors by the effects that the probe reads off decoded prior samples."""
     names = [name for name in vectors if name in probe.columns]
@@ -121,6 +122,8 @@ def _calibrated(
     effects = changes.mean(axis=1) / CALIBRATION_AMOUNT
     moves = np.stack([unit(vectors[n]) * d.scale for n, d in zip(names, directions)])
     corrected = dict(zip(names, calibrate(moves, effects, range(len(names)))))
+    if not refine:
+        return dict(vectors) | corrected
     # The attributes that a person reads an edit by: what the course names, where it is portraits.
     sharp = {n: corrected[n] for n in EDIT_ATTRIBUTES if n in corrected}
     hidden = {name: hidden_by(name) for name in sharp}
@@ -163,6 +166,7 @@ def fit_directions(
     names: Sequence[str] | None = None,
     groups: Mapping[str, str] | None = None,
     probe: Probe | None = None,
+    refine: bool = True,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the directions of a data set's labels; yield progress, then directions by name.
 
@@ -175,6 +179,8 @@ def fit_directions(
             are still held fixed by ``joint regression`` and ``calibrated``.
         groups: the heading of a direction, by name.
         probe: for ``calibrated``.
+        refine: ``calibrated`` also turns the edits of portraits by gradient (see ``refined``), in
+            minutes.
 
     Raises:
         LatentLabError: no labels, a model that cannot encode, or labels that cannot be used.
@@ -201,7 +207,7 @@ def fit_directions(
     if method == "calibrated" and probe is not None:
         headings = {factor.name: factor.label for factor in columns}
         vectors = {name: vector for name, (vector, _) in found.items()}
-        vectors = yield from _calibrated(backend, probe, space, vectors, held, headings)
+        vectors = yield from _calibrated(backend, probe, space, vectors, held, headings, refine)
         # What was cross-validated was the vector before its correction.
         figures = _read_off({f.name: f for f in factors(held_out.labels)}, vectors, held)
         found = {name: (vectors[name], figures.get(name)) for name in found}
@@ -238,6 +244,7 @@ def fit_portraits_directions(
     held_out: int = 5000,
     seed: int = 21,
     method: FitMethod = "calibrated",
+    refine: bool = True,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the edits of a model of portraits on fresh labelled renders.
 
@@ -248,6 +255,7 @@ def fit_portraits_directions(
         held_out: other renders, of which a slider unit is the standard deviation.
         seed: of the renders to fit on; the held-out ones have ``seed + 1``.
         method: as in ``fit_directions``.
+        refine: as in ``fit_directions``.
 
     Yields:
         Progress, then directions by name: the eight edits, then age, skin tone, hair length, pose,
@@ -270,6 +278,7 @@ def fit_portraits_directions(
         names=[*EDIT_ATTRIBUTES, *more, *hair],
         groups=groups,
         probe=probe,
+        refine=refine,
     ):
         if isinstance(item, dict):
             yield {name: item[name] for name in groups if name in item}

@@ -36,12 +36,13 @@ def can_study(held_out: ImageDataset) -> bool:
     return True
 
 
-def study(backend: Any, held_out: ImageDataset) -> Study:
+def study(backend: Any, held_out: ImageDataset, refine: bool = False) -> Study:
     """Fit the directions of portraits and measure them and the prior samples.
 
     Args:
         backend: a model of portraits that encodes.
         held_out: portraits that it was not trained on.
+        refine: turn the eight edits by descent through decoder and probe, which takes minutes.
 
     Returns:
         Figures by name, ``frechet_probe`` and ``frechet_probe_floor`` (squared distances in the
@@ -53,7 +54,7 @@ def study(backend: Any, held_out: ImageDataset) -> Study:
     directions: dict[str, Direction] = {}
     report: EditReport | None = None
     if backend.spec.space().size >= MIN_DIMENSIONS:
-        directions, report = yield from _directions(backend, probe)
+        directions, report = yield from _directions(backend, probe, refine)
     quality: dict[str, float] = {}
     for found in frechet(backend, probe, held_out, samples=FRECHET_IMAGES):
         if isinstance(found, float):
@@ -65,10 +66,10 @@ def study(backend: Any, held_out: ImageDataset) -> Study:
 
 
 def _directions(
-    backend: Any, probe: Probe
+    backend: Any, probe: Probe, refine: bool
 ) -> Generator[Progress, None, tuple[dict[str, Direction], EditReport | None]]:
     directions: dict[str, Direction] = {}
-    for item in fit_portraits_directions(backend, probe=probe):
+    for item in fit_portraits_directions(backend, probe=probe, refine=refine):
         if isinstance(item, dict):
             directions = item
         else:

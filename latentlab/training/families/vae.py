@@ -175,7 +175,9 @@ class VaeTrainer:
                 yield item
         directions: dict[str, Direction] = {}
         if can_study(held_out):
-            figures, directions = yield from study(backend, held_out)
+            figures, directions = yield from study(
+                backend, held_out, refine=self.settings.refine_directions
+            )
             quality = quality | figures
         else:
             directions = quick_directions(backend, self.dataset, FINISH_IMAGES)
