@@ -270,7 +270,7 @@ class Engine:
         self._reporter.emit("pause", self.step, message="it was asked to wait")
         decision, reason = PAUSE, ""
         while decision == PAUSE:
-            decision, reason = steering.wait()
+            decision, reason = steering.wait(self.step)
             self._reporter.check()
         if decision != STOP:
             self._reporter.emit("continue", self.step)

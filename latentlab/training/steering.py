@@ -78,11 +78,11 @@ class Steering:
             reason = "one of the processes was interrupted"
         return decided, reason
 
-    def wait(self) -> tuple[int, str]:
-        """Let some time pass and return what to do then."""
+    def wait(self, step: int) -> tuple[int, str]:
+        """Let some time pass at a step and return what to do then."""
         time.sleep(AGREE_SECONDS)
-        self._look.due = 0.0
-        return self.decide(self._agree_at)
+        self._look.due, self._agree_at = 0.0, step
+        return self.decide(step)
 
     def _next(self, step: int) -> int:
         """Return the step of the next agreement, from the speed since the last one."""

@@ -10,6 +10,7 @@ from tests.training import tiny
 @pytest.fixture(autouse=True)
 def _tiny_family(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(catalog.TRAINERS, "tiny", "tests.training.tiny:TinyTrainer")
+    monkeypatch.setattr(data, "RETRY_SECONDS", (0.01, 0.02, 0.03))
     monkeypatch.setattr(
         data, "open_images", lambda table, source, split, limit: tiny.memory_images()
     )

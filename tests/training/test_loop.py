@@ -298,13 +298,13 @@ def test_pause_and_stop_while_paused(tmp_path: Path, monkeypatch) -> None:
     folder, looks = RunFolder(tmp_path), []
     wait = steering.Steering.wait
 
-    def watched(self):
+    def watched(self, step):
         looks.append(folder.checkpoint_files()[-1].stem)
         if len(looks) == 3:
             folder.pause.unlink()
         if len(looks) == 6:
             folder.request_stop()
-        return wait(self)
+        return wait(self, step)
 
     monkeypatch.setattr(steering.Steering, "wait", watched)
 
@@ -321,6 +321,43 @@ def test_pause_and_stop_while_paused(tmp_path: Path, monkeypatch) -> None:
     resume(tmp_path, on_event=silent)
     train(tiny.recipe(30), tmp_path / "whole", on_event=silent)
     assert losses(tmp_path) == losses(tmp_path / "whole")
+
+
+def test_a_long_pause_does_not_make_processes_deaf(tmp_path: Path, monkeypatch) -> None:
+    from latentlab.training import steering
+    from latentlab.training.signals import Interrupts
+
+    class Two:
+        count, is_main = 2, True
+
+        def gather(self, values):
+            return [list(values), [steering.GO_ON, 0.0]]
+
+    monkeypatch.setattr(steering, "AGREE_SECONDS", 1e-4)
+    folder = RunFolder(tmp_path)
+    steers = steering.Steering(folder, Interrupts(), Two(), 0.0)
+    folder.pause.touch()
+    assert steers.decide(50)[0] == steering.PAUSE
+    for _ in range(300):
+        assert steers.wait(50)[0] == steering.PAUSE
+    folder.pause.unlink()
+    assert steers.wait(50)[0] == steering.GO_ON
+    folder.request_stop()
+    assert steering.STOP in [steers.decide(step)[0] for step in range(51, 54)]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_trains_and_resumes(tmp_path: Path, precision: str) -> None:
+    fast = {"train__device": "cuda", "train__precision": precision, "train__deterministic": True}
+    recipe = tiny.recipe(12, **fast, train__accumulate=2)
+    train(recipe, tmp_path / "whole", on_event=silent)
+    train(recipe, tmp_path / "parts", max_steps=5, on_event=silent)
+    resume(tmp_path / "parts", on_event=silent)
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    step = next(e for e in read_events(tmp_path / "whole") if e.kind == "step")
+    assert step.data["device_memory_mb"] > 0
 
 
 def test_a_state_of_the_first_version_goes_on(tmp_path: Path) -> None:
