@@ -109,10 +109,14 @@ class Train:
         )
 
     def _train(self) -> int:
+        from latentlab.core.recipe import load_recipe
         from latentlab.training.run import finish_run, resume, train
 
         quiet = (lambda _event: None) if self.json else None
         folder, take_over = self._folder(), self.take_over
+        if self.recipe is not None:
+            # What is wrong with it is said before a folder is named that will not be made.
+            load_recipe(self.recipe, overrides_of(self.set_))
         if self.run_dir is None and not self.json and _rank() == 0:
             print(f"The run folder is {folder}", flush=True)
         if self.finish:

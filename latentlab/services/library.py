@@ -123,8 +123,11 @@ class ModelLibrary:
         self._known.clear()
         given = [model.entry for model, _ in self._given.values()]
         found = distinct((self._entry(place) for place in self._places()), given)
-        files = sum(entry.path in self._files for entry in found)
-        return [*found[: len(found) - files], *given, *found[len(found) - files :]]
+        # A file may have been opened before its run or its folder was known.
+        last = len(found)
+        while last and found[last - 1].path in self._files and found[last - 1].run is None:
+            last -= 1
+        return [*found[:last], *given, *found[last:]]
 
     # Models of runs, which are followed or have an id of their own.
 

@@ -54,7 +54,7 @@ class Entry:
     def title(self) -> str:
         """The name that a card shows."""
         if self.run is not None and self.step is not None:
-            return f"{self.run.name} (training, step {self.step:,})"
+            return f"{self.run.name}, step {self.step:,}"
         return (self.header.spec.title if self.header else "") or self.id
 
     def row(self) -> dict[str, Any]:

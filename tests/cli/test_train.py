@@ -79,6 +79,14 @@ def test_the_default_folder_is_told_and_used(recipe: Path, capsys) -> None:
     assert f"The model is {folder / 'model.safetensors'}" in capsys.readouterr().out
 
 
+def test_a_wrong_recipe_names_no_folder(recipe: Path, capsys) -> None:
+    recipe.write_text(recipe.read_text().replace("[train]", "[train]\nstepz = 3"))
+    assert main(["train", str(recipe)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "'train.stepz' is not known" in told.err
+
+
 def test_a_finished_run_says_so_and_can_be_made_longer(recipe: Path, tmp_path, capsys) -> None:
     run = ["--run-dir", str(tmp_path / "run")]
     assert main(["train", str(recipe), *run]) == 0

@@ -87,7 +87,7 @@ def test_newer_weights_come_in_under_the_same_id(tmp_path):
     first = checkpoint(run, 10)
     model = look(worker, run).model
     assert (model.entry.id, model.entry.step, model.entry.path) == ("faces", 10, first)
-    assert model.entry.title == "faces (training, step 10)"
+    assert model.entry.title == "faces, step 10"
     assert set(model.directions) == {"smiling", "eyeglasses"}
     before = images(worker, "faces", edits={"smiling": 1.0})
     assert look(worker, run, str(first), 10).model is None

@@ -109,7 +109,7 @@ def test_newer_weights_reach_every_panel_and_the_document_stays(app, qtbot, run,
     control.explore_run(run)
     at_step(app, qtbot, STEPS[0])
     assert control.model_entry.id == "shapes"
-    assert control.model_entry.title == "shapes (training, step 12)"
+    assert control.model_entry.title == "shapes, step 12"
     assert control.directions
     assert app.live.isVisible()
     assert "step 12 of 36" in app.live.text.text()
@@ -158,7 +158,7 @@ def test_newer_weights_reach_every_panel_and_the_document_stays(app, qtbot, run,
     for name, direction in control.directions.items():
         assert direction.fingerprint == control.model.spec.fingerprint
         assert not np.array_equal(direction.vector["z"], vectors[name])
-    assert app.top_bar.model.currentText() == "shapes (training, step 24)"
+    assert app.top_bar.model.currentText() == "shapes, step 24"
     assert "step 24 of 36" in app.live.text.text()
 
 
@@ -180,8 +180,10 @@ def test_a_finished_run_is_taken_with_its_directions_and_following_ends(app, qtb
     assert app.canvas.view.failure is None
     assert not app.live.isVisible()
     said = describe_entry(control.model_entry)
-    assert "Trained for 36 steps, seed 0" in said
-    assert "Data: " in said
+    assert "Training: 36 steps" in said
+    assert said.count("Data: ") == 1
+    # Runs of one recipe have one title.
+    assert "shapes · VAE · " in said
     # The same picture from the file alone, by the command line's road.
     from latentlab.services.library import ModelLibrary
     from latentlab.services.renderer import Renderer

@@ -78,7 +78,7 @@ def test_the_card_shows_the_picture_of_the_file(window, qtbot, tmp_path):
     red = np.zeros((16, 16, 3), np.uint8)
     red[..., 0] = 230
     header = read_header(path)
-    spec = header.spec.model_copy(update={"quality": {"psnr_db": 23.456}})
+    spec = header.spec.model_copy(update={"quality": {"psnr_db": 23.456, "held_out_images": 5000}})
     header = header.model_copy(update={"spec": spec, "directions": ()})
     weights = {"bias": np.full(4, 7, np.float32)}
     write_model(path, StoredModel(header, weights, {}, red))
@@ -91,7 +91,7 @@ def test_the_card_shows_the_picture_of_the_file(window, qtbot, tmp_path):
     area = card[box.top() : box.bottom(), box.left() : box.right()].astype(int)
     reddish = (area[..., 0] > 200) & (area[..., 1] < 60) & (area[..., 2] < 60)
     assert reddish.sum() > 40 * 40
-    assert "psnr db: 23.5" in describe_entry(index.data(ENTRY_ROLE))
+    assert "psnr db: 23.5\nheld out images: 5,000\n" in describe_entry(index.data(ENTRY_ROLE))
 
 
 def test_files_that_go_leave_the_list(window, qtbot, tmp_path):

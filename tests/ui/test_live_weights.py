@@ -124,14 +124,14 @@ def test_cards_and_titles_follow_without_losing_their_place(window, run):
     explore(window, run)
     panel, bar = window.library_panel, window.top_bar.model
     index = panel.view.currentIndex()
-    assert index.data() == "faces (training, step 100)"
+    assert index.data() == "faces, step 100"
     resets = []
     panel.model.modelReset.connect(lambda: resets.append(1))
     window.controller._run_follower().look()
     answer(window, model_of(run, 200))
     assert panel.view.currentIndex() == index
-    assert index.data() == "faces (training, step 200)"
-    assert bar.currentText() == "faces (training, step 200)"
+    assert index.data() == "faces, step 200"
+    assert bar.currentText() == "faces, step 200"
     assert not resets
 
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from latentlab.core.paths import runs_folder
 from latentlab.core.runs import RunFolder
+from latentlab.core.settings import load_settings
 from latentlab.ui.panels.train import TrainPanel
 from latentlab.ui.widgets.run_actions import RUN_ACTIONS, objection
 from tests.ui.run_stage import StillFeed, make_run, set_state
@@ -281,8 +282,11 @@ def test_a_watched_folder_adds_its_runs_and_is_kept(three, controller, tmp_path)
     three.watch_folder(tmp_path / "shared")
     assert "afar" in names(three)
     assert controller.settings.run_folders == (str(tmp_path / "shared"),)
+    # The command line knows the folder while the window is still open.
+    assert load_settings()[0].run_folders == controller.settings.run_folders
     three.unwatch_folder(tmp_path / "shared")
     assert "afar" not in names(three)
+    assert not load_settings()[0].run_folders
     three.watch_folder(tmp_path / "nothing")
     assert "is not a folder" in controller.said[-1]
 

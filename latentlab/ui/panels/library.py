@@ -58,8 +58,10 @@ def describe_family(entry: Entry) -> str:
     channels, height, width = spec.image_shape
     family = _FAMILIES.get(spec.family, spec.family.capitalize())
     kind = f"{family} · {width}×{height} {'grey' if channels == 1 else 'colour'}"
-    # The title of a narrow card may be cut before the step.
-    return kind if entry.step is None else f"Step {entry.step:,} · {kind}"
+    if entry.run is None:
+        return kind
+    # Several runs of one recipe have one title: their names tell them apart.
+    return f"{entry.run.name} · {kind}" if entry.step is None else f"Training · {kind}"
 
 
 def describe_entry(entry: Entry) -> str:
@@ -69,48 +71,32 @@ def describe_entry(entry: Entry) -> str:
     spec = entry.header.spec
     sizes = ", ".join(f"{space.name}: {space.size}" for space in spec.spaces)
     lines = [f"{entry.title} ({entry.id})", describe_family(entry), f"Latent numbers: {sizes}"]
-    lines.append(f"{entry.parameters / 1e6:.2f} million parameters")
-    lines += [f"{name.replace('_', ' ')}: {value:.3g}" for name, value in spec.quality.items()]
-    lines += origin_lines(spec.provenance)
+    lines.append(f"{entry.parameters:,} parameters")
+    quality = spec.quality.items()
+    lines += [f"{name.replace('_', ' ')}: {_short(value)}" for name, value in quality]
     lines += making(spec.provenance)
+    lines += recipe_lines(spec.provenance)
     if spec.provenance.note:
         lines.append(spec.provenance.note)
     return "\n".join([*lines, str(entry.path)])
 
 
-def origin_lines(origin: Provenance) -> list[str]:
-    """Return what a model was made of: data, recipe, steps, seed, revision of the source."""
-    lines = []
-    data = origin.data
-    if isinstance(data.get("name"), str):
-        count = data.get("count")
-        images = f", {count:,} images" if isinstance(count, int) else ""
-        lines.append(f"Data: {data['name'][:120]}{images}")
-    if origin.steps:
-        lines.append(f"Trained for {origin.steps:,} steps, seed {origin.seed}")
+def recipe_lines(origin: Provenance) -> list[str]:
+    """Return the two settings of a recipe that are asked for first."""
     train = origin.recipe.get("train")
-    if isinstance(train, dict) and "batch_size" in train and "learning_rate" in train:
-        lines.append(
-            f"Recipe: batches of {train['batch_size']}, learning rate {train['learning_rate']:.3g}"
-        )
-    if origin.images_seen:
-        lines.append(f"Images seen: {origin.images_seen:,}")
-    if origin.seconds_trained:
-        lines.append(f"Training took {_took(origin.seconds_trained)}")
-    if origin.revision:
-        plain, _, changed = origin.revision.partition("+")
-        files = ", with files changed" if changed else ""
-        lines.append(f"Git revision: {plain[:12]}{files}")
-    made = [text for text in (origin.device, origin.created[:10]) if text]
-    return [*lines, f"Made on {', '.join(made)}"] if made else lines
+    batch, rate = (
+        (train.get("batch_size"), train.get("learning_rate"))
+        if isinstance(train, dict)
+        else (None, None)
+    )
+    if not isinstance(batch, int) or not isinstance(rate, int | float):
+        return []
+    return [f"Recipe: batches of {batch}, learning rate {rate:.3g}"]
 
 
-def _took(seconds: float) -> str:
-    """Return a time in two figures: ``40 s``, ``3.5 min``, ``2 h 10 min``."""
-    if seconds < 60:
-        return f"{seconds:.2g} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{seconds / 60:.2g} min"
+def _short(value: float) -> str:
+    """Return a measured number: ``17.6``, ``5,000``, ``-46,900``."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 class LibraryModel(QAbstractListModel):

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.run_status import RunSummary
+from latentlab.core.settings import save_settings
 from latentlab.ui.help import TOPIC
 from latentlab.ui.widgets.notice_bar import NoticeBar
 from latentlab.ui.widgets.run_actions import RUN_ACTIONS, RunCommands, objection
@@ -242,12 +243,15 @@ class TrainPanel(QWidget):
             path = Path(chosen)
         with self._controller.reporting():
             self._feed.add_folder(path)
+            # The command line lists these runs too, and does not wait until the window closes.
+            save_settings(self._controller.settings)
             self.notice.say(f"Watching '{path}': its runs appear in the list.")
 
     def unwatch_folder(self, path: Path) -> None:
         """Leave the runs of a folder out of the list; nothing is deleted."""
         with self._controller.reporting():
             self._feed.remove_folder(path)
+            save_settings(self._controller.settings)
             again = ("&Undo", lambda: self.watch_folder(path))
             self.notice.say(f"'{path}' is no longer watched; its runs stay there.", "", (again,))
 
