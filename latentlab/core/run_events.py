@@ -102,6 +102,7 @@ class EventWriter:
         self._pending: list[Event] = []
         self._stream: FileIO | None = None
         self._end: int | None = None
+        self._abandoned = False
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
             self._open()
@@ -133,6 +134,8 @@ class EventWriter:
 
     def flush(self) -> bool:
         """Write the events that wait; return whether none is left."""
+        if self._abandoned:
+            return True
         try:
             if self._stream is None:
                 self._open()
@@ -158,13 +161,29 @@ class EventWriter:
         stream = FileIO(self._path, "ab")
         try:
             end = stream.seek(0, os.SEEK_END)
-            if self._end is not None and end > self._end:
+            if self._end is not None and self._is_mine(self._end, end):
                 # Half a line that could not be taken back when the disk was full.
                 end = stream.truncate(self._end)
         except OSError:
             stream.close()
             raise
         self._stream, self._end = stream, end
+
+    def _is_mine(self, start: int, end: int) -> bool:
+        """Whether the file ends in the beginning of the line that waits."""
+        if not self._pending or end <= start:
+            return False
+        line = self._pending[0].to_json().encode() + b"\n"
+        with self._path.open("rb") as stream:
+            stream.seek(start)
+            # Anything else is what another process wrote that took the run over.
+            return end - start < len(line) and line.startswith(stream.read(end - start))
+
+    def abandon(self) -> None:
+        """Write nothing any more, not even what waits: the file is another process's now."""
+        self._pending.clear()
+        self._release()
+        self._abandoned = True
 
     def _append(self, line: bytes) -> None:
         """Write a line whole, or leave the file as it was and raise."""

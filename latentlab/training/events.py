@@ -77,6 +77,8 @@ class Reporter:
         """Raise ``LatentLabError`` when another process took the run folder."""
         taken = self._lost()
         if taken is not None:
+            if self._writer is not None:
+                self._writer.abandon()
             self._writer = None
             raise LatentLabError(
                 f"The run folder was taken over by {taken}: this process stops and leaves the "

@@ -52,11 +52,11 @@ class Origin:
     _spent: float = 0.0
 
     def take(self, kind: str) -> None:
-        """Let the clock run, or stop it, by the kind of an event."""
+        """Let the clock run, or stop it, by the kind of an event; measuring is no training."""
         now = time.monotonic()
         if kind in ("start", "continue") and self._since is None:
             self._since = now
-        elif kind in ("pause", "stop") and self._since is not None:
+        elif kind in ("pause", "progress", "stop") and self._since is not None:
             self._spent += now - self._since
             self._since = None
 

@@ -239,7 +239,6 @@ def _engine(plan: Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
         if warm_start is not None and stands_at is None:
             load_weights(trainer.network, warm_start)
     engine = Engine(recipe, folder, trainer, training, held_out, accelerator, reporter)
-    engine.initialised = warm_start is not None
     reporter.origin.images_per_step = engine.images_per_step
     engine.initialised = warm_start is not None
     if stands_at is not None:
@@ -248,10 +247,11 @@ def _engine(plan: Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
                 f"The run is at step {stands_at}, beyond the {engine.total_steps} steps of the "
                 "recipe: give it more, or write its model with --finish."
             )
-        _check_network(folder, recipe)
-        engine.restore()
+        with Processes(accelerator).agreed():
+            _check_network(folder, recipe)
+            engine.restore()
     # A process that was killed between state and checkpoint left none; the first process looks.
-    missing = stands_at is None or (stands_at > 0 and not folder.checkpoint(stands_at).exists())
+    missing = stands_at is None or (stands_at > 0 and not _is_kept(folder, stands_at))
     missing = bool(Processes(accelerator).gather([float(missing)])[0][0])
     if accelerator.is_main_process:
         write_recipe(plan)
@@ -260,6 +260,13 @@ def _engine(plan: Plan, accelerator: Accelerator, reporter: Reporter) -> Engine:
         # Shows now, not in an hour, that the folder takes a checkpoint.
         engine.checkpoint()
     return engine
+
+
+def _is_kept(folder: RunFolder, step: int) -> bool:
+    """Whether the checkpoint of a step is there and was told, with its held-out loss."""
+    if not folder.checkpoint(step).exists():
+        return False
+    return any(e.kind == "checkpoint" and e.step == step for e in read_events(folder.path))
 
 
 def _announce(engine: Engine, plan: Plan, reporter: Reporter) -> None:

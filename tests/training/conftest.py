@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from latentlab import catalog
@@ -14,3 +16,5 @@ def _tiny_family(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         data, "open_images", lambda table, source, split, limit: tiny.memory_images()
     )
+    # Writing through to the disk takes most of the time of these runs, and changes no file.
+    monkeypatch.setattr(os, "fsync", lambda handle: None)

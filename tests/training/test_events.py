@@ -136,3 +136,27 @@ def test_the_console_shows_the_last_step_and_what_matters(capsys) -> None:
         "error at step 3: The disk is full.",
     ]
     assert "not finite" in describe(Event("step", 0.0, 1, 1, data | {"loss": None}))
+
+
+def test_a_writer_whose_file_was_away_leaves_the_lines_of_another(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    first = EventWriter(folder, 1)
+    first.write("step", 1)
+    first._release()
+    with EventWriter(folder, 2) as second:
+        second.write("start", 1)
+    first.write("step", 2)
+    first._release()
+    # Half of what waits is its own, and is written anew.
+    late = Event("step", 1.0, 1, 3)
+    first._pending.append(late)
+    with folder.events.open("ab") as stream:
+        stream.write(late.to_json().encode()[:20])
+    first.flush()
+    assert [(e.kind, e.step) for e in EventTail(folder).poll()] == [
+        *(("step", 1), ("start", 1), ("step", 2), ("step", 3))
+    ]
+    first._pending.append(late)
+    first.abandon()
+    first.close()
+    assert len(EventTail(folder).poll()) == 4

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from latentlab.core import modelfile
 from latentlab.core.run_events import EventTail, read_events
 from latentlab.core.run_status import summary
 from latentlab.core.runs import RunFolder, holder
@@ -68,6 +72,57 @@ def kill_somewhere(folder: RunFolder, rng: random.Random, moment: str) -> str:
     last = [e.step for e in EventTail(folder).poll() if e.kind == "step"]
     state = saved_step(folder)
     return f"{moment}: last step {last[-1] if last else 0}, saved {state}, halves {halves(folder)}"
+
+
+class PowerLost(BaseException):
+    pass
+
+
+def told(run_dir: Path) -> list[str]:
+    """What the events say of steps and checkpoints, each once."""
+    kinds = {"step": ("loss", "losses", "grad_norm"), "checkpoint": ("held_out_loss", "best")}
+    found = [
+        (e.kind, e.step, *map(e.data.get, kinds[e.kind]))
+        for e in read_events(run_dir)
+        if e.kind in kinds
+    ]
+    return list(dict.fromkeys(map(repr, found)))
+
+
+def test_every_writing_may_be_the_last(tmp_path: Path, monkeypatch) -> None:
+    def run(place: Path, count: int) -> int:
+        """Train with a checkpoint a step until the power is lost; return the writings."""
+        done = 0
+        rename = modelfile._rename
+
+        def failing(temporary: Path, path: Path) -> None:
+            nonlocal done
+            watched = threading.current_thread() is threading.main_thread()
+            done += watched
+            rename(temporary, path)
+            if watched and done == count:
+                raise PowerLost
+
+        with monkeypatch.context() as patch:
+            patch.setattr(modelfile, "_rename", failing)
+            with contextlib.suppress(PowerLost):
+                train(recipe, place, resume=True, on_event=silent)
+        return done
+
+    recipe = tiny.recipe(2, minutes=1e-9, train__keep_checkpoints=1)
+    whole, lost = tmp_path / "whole", tmp_path / "lost"
+    writings = run(whole, 0)
+    assert writings >= 12
+    for count in range(1, writings + 1):
+        shutil.rmtree(lost, ignore_errors=True)
+        run(lost, count)
+        train(recipe, lost, resume=True, on_event=silent)
+        assert told(lost) == told(whole), count
+        assert same_weights(lost / "model.safetensors", whole / "model.safetensors")
+        kept = [sorted(p.name for p in RunFolder(d).checkpoints.iterdir()) for d in (whole, lost)]
+        assert kept[0] == kept[1], count
+        assert RunFolder(lost).best.read_text() == RunFolder(whole).best.read_text()
+        assert halves(RunFolder(lost)) == []
 
 
 @pytest.mark.slow

@@ -152,3 +152,7 @@ def test_the_clock_of_an_attempt(monkeypatch) -> None:
         clock.take(kind)
     now[0] = 52.0
     assert clock.seconds == pytest.approx(10 + 3 + 2)
+    now[0] = 60.0
+    clock.take("progress")
+    now[0] = 600.0
+    assert clock.seconds == pytest.approx(10 + 3 + 10)
