@@ -23,6 +23,7 @@ from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.portraits import can_study, study
 from latentlab.evaluation.quick import quick_directions
+from latentlab.training.conditions import condition_vectors
 from latentlab.training.families.vae_quality import PRIOR_IMAGES, fit_prior, measure_vae
 from latentlab.training.family import Batch
 
@@ -92,18 +93,8 @@ class VaeTrainer:
         return self.settings.beta * (min(1.0, step / warmup) if warmup else 1.0)
 
     def _condition(self, batch: Batch) -> Tensor | None:
-        config = self.config
-        if not config.condition_dim:
-            return None
-        vector = batch.images.new_zeros(len(batch.images), config.condition_dim)
-        if config.class_names:
-            index = batch.labels["class"].long().clamp_min(0)
-            vector[torch.arange(len(index), device=index.device), index] = 1.0
-        for offset, name in enumerate(config.attribute_names, len(config.class_names)):
-            vector[:, offset] = batch.labels[name].nan_to_num()
-        vector[:, -1] = 1.0
-        uniform = torch.special.ndtr(batch.normal("condition_dropout", ()))
-        return vector * (uniform >= self.settings.condition_dropout)[:, None]
+        classes, attributes = self.config.class_names, self.config.attribute_names
+        return condition_vectors(batch, classes, attributes, self.settings.condition_dropout)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return ``loss`` = minus the ELBO, its two parts, and the mean squared error.
