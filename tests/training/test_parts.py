@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
 from latentlab.core.errors import LatentLabError
 from latentlab.data.base import ArrayDataset
 from latentlab.training.data import ReadAhead
@@ -175,3 +176,17 @@ def test_read_ahead_is_bounded_in_order_and_joined() -> None:
             assert np.array_equal(batch.flips, sampler.flips(step))
             assert len(read) <= step - 2 + 3
     assert not [t for t in threading.enumerate() if t.name.startswith("latentlab-read")]
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "none"])
+def test_rows_of_a_vae_do_not_know_of_one_another_without_batch_norm(norm: str) -> None:
+    sizes = {"image_size": 16, "width": 16, "max_width": 24, "latent_dim": 3, "convolutions": 2}
+    assert VaeConfig.model_validate(sizes).norm == "batch"
+    network = VaeNetwork(VaeConfig.model_validate(sizes | {"norm": norm}))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        images, noise = torch.randn(6, 3, 16, 16), torch.randn(6, 3)
+        whole = network(images, None, noise)[0]
+        part = network(images[:2], None, noise[:2])[0]
+    assert torch.allclose(whole[:2], part, atol=1e-4) == (norm != "batch")
