@@ -6,6 +6,8 @@ and nothing else. What other families need is optional, each a small protocol of
 - ``Alternates``: several optimisers that take turns (the two networks of a GAN, lazy
   regularisation, a critic that trains more often than its generator);
 - ``Averages``: only some submodules have a moving average (a GAN's generator);
+- ``Follows``: something of its own after every step, from the means of the global batch (the
+  strength of ADA's augmentation, a running mean of path lengths, weights that are clipped);
 - ``Initialises``: initial weights that depend on the first batch (a flow's ActNorm);
 - ``Scores``: a held-out score of its own, where ``losses`` tells nothing about quality;
 - ``latentlab.training.checkpoints.Snapshots``: checkpoints that can be opened.
@@ -153,6 +155,27 @@ class Averages(Protocol):
     """
 
     averaged: tuple[str, ...]
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A family trainer that changes more than gradients do."""
+
+    def after_step(self, network: nn.Module, losses: Mapping[str, Tensor], step: int) -> None:
+        """Change buffers or weights of ``network`` in place, after every step.
+
+        Called without gradients, before the moving average. What must outlive a resume is a buffer
+        of the network: an attribute of the trainer is forgotten (Karras et al. 2020, arXiv
+        2006.06676, section 3.2: the probability p that follows the sign of the critic's outputs).
+
+        Args:
+            network: that is trained.
+            losses: what ``losses`` gave, by the names that events show: scalars on the device,
+                means over the global batch, the same in every process. Those of a phase that was
+                not due are of the step when it last was.
+            step: optimiser steps done before this one.
+        """
+        ...
 
 
 @runtime_checkable

@@ -120,7 +120,7 @@ class Engine:
         self._updater = Updater(
             table,
             self.network,
-            trainer.losses,
+            trainer,
             self._turns,
             self._batches,
             self.average,

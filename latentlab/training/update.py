@@ -14,7 +14,7 @@ from latentlab.core.recipe import TrainTable
 from latentlab.training.batches import Batches, row_bounds
 from latentlab.training.data import RawBatch
 from latentlab.training.ema import WeightAverage
-from latentlab.training.family import Batch, Phase
+from latentlab.training.family import Batch, FamilyTrainer, Follows, Phase
 from latentlab.training.memory import exhausted, release, too_large
 from latentlab.training.parallel import EXHAUSTED, FAILED, FINE, Processes
 from latentlab.training.phases import Optimisation, Turns
@@ -55,7 +55,7 @@ class Updater:
     Args:
         table: the recipe's ``[train]``.
         network: that is trained.
-        losses: of the family.
+        trainer: of the family.
         turns: its optimisers.
         batches: makes its batches.
         average: of the weights.
@@ -69,7 +69,7 @@ class Updater:
         self,
         table: TrainTable,
         network: nn.Module,
-        losses: Losses,
+        trainer: FamilyTrainer,
         turns: Turns,
         batches: Batches,
         average: WeightAverage | None,
@@ -79,7 +79,9 @@ class Updater:
         warn: Callable[[str], None],
     ) -> None:
         self.network, self.turns, self.average = network, turns, average
-        self._table, self._losses, self._batches = table, losses, batches
+        self._table, self._batches = table, batches
+        self._losses: Losses = trainer.losses
+        self._follow = trainer.after_step if isinstance(trainer, Follows) else None
         self.precision, self._processes = precision, processes
         self._total_steps, self._warn = total_steps, warn
         norms = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
@@ -117,6 +119,9 @@ class Updater:
                     values = self._gradients(step, phase, repeat, mine, fetch)
                     self._apply(mine, norms)
                 self._note(phase, values)
+        if self._follow is not None:
+            with torch.no_grad():
+                self._follow(self.network, self.figures.losses, step)
         if self.average is not None:
             self.average.update()
         self._steps_watched += 1

@@ -185,6 +185,22 @@ def test_memory_that_runs_out_makes_parts_smaller(tmp_path: Path, monkeypatch) -
     assert steps(tmp_path / "forced") == steps(tmp_path / "asked")
 
 
+def test_what_follows_a_step_is_resumed(tmp_path: Path) -> None:
+    recipe = tiny_families.recipe("tiny_adaptive")
+    train(recipe, tmp_path / "whole", on_event=silent)
+    strength = saved(tmp_path / "whole", "network.strength")[""]
+    told = [step["losses"]["critic.real"] for step in steps(tmp_path / "whole").values()]
+    assert strength.item() == pytest.approx(0.1 * np.tanh(told).sum(), abs=1e-6)
+    assert strength != 0
+    weights = saved(tmp_path / "whole", "network.critic.")
+    assert max(w.abs().max() for w in weights.values()) == torch.tensor(0.2)
+    train(recipe, tmp_path / "cut", max_steps=5, on_event=silent)
+    resume(tmp_path / "cut", on_event=silent)
+    assert steps(tmp_path / "cut") == steps(tmp_path / "whole")
+    again = saved(tmp_path / "cut", "")
+    assert all(torch.equal(t, again[n]) for n, t in saved(tmp_path / "whole", "").items())
+
+
 def test_a_flow_starts_from_its_first_batch(tmp_path: Path) -> None:
     flow = tiny_families.recipe("tiny_flow")
     train(flow, tmp_path / "whole", on_event=silent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,32 @@ class FlowTrainer:
         yield stored(network, PIXELS, {})
 
 
+class AdaptiveTrainer(GanTrainer):
+    """Follows the mean of the critic's outputs, as ADA follows their signs, and clips its weights.
+
+    What it follows disturbs the images of the next step, in every process alike.
+    """
+
+    def __init__(self, config: Mapping[str, Any], dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.network.register_buffer("strength", torch.zeros(()))
+
+    def losses(self, network, batch, phase):
+        noise = batch.normal("disturb", tuple(batch.images.shape[1:]))
+        batch = replace(batch, images=batch.images + network.strength * noise)
+        return super().losses(network, batch, phase)
+
+    def after_step(self, network, losses, step):
+        assert not torch.is_grad_enabled()
+        network.strength.add_(0.1 * torch.tanh(losses["critic.real"])).clamp_(-1, 1)
+        for weight in network.critic.parameters():
+            weight.clamp_(-0.2, 0.2)
+
+
 def install(put=dict.__setitem__) -> None:
     """Make the families known."""
     put(catalog.TRAINERS, "tiny_gan", f"{__name__}:GanTrainer")
+    put(catalog.TRAINERS, "tiny_adaptive", f"{__name__}:AdaptiveTrainer")
     put(catalog.TRAINERS, "tiny_flow", f"{__name__}:FlowTrainer")
 
 
