@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,16 @@ class EstimateProcess:
         return self._result
 
     def cancel(self) -> None:
-        """End the measurement and all that it started."""
-        self._leave()
+        """End the measurement and all that it started.
+
+        A thread waits until the processes are gone: a device may hold one for seconds.
+        """
+        process, self._process = self._process, None
+        if process is not None and self._finalizer is not None:
+            if process.poll() is None:
+                kill_tree(process.pid)
+            name = "latentlab-estimate-end"
+            threading.Thread(target=self._finalizer, name=name).start()
 
     def _leave(self) -> None:
         self._process = None

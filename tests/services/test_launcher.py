@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -448,8 +449,30 @@ def test_an_estimate_that_nobody_wants_leaves_nothing(
         process.cancel()
         assert process.poll() is None
     del process
+    wait_for(lambda: gone(int(mark.read_text())))
+    wait_for(lambda: not list(scratch.iterdir()))
+
+
+def test_a_process_that_a_device_holds_holds_up_nobody_who_cancels(
+    fake, scratch, tmp_path, monkeypatch
+) -> None:
+    mark, release = tmp_path / "pid", threading.Event()
+    monkeypatch.setenv("FAKE_PID", str(mark))
+    process = EstimateProcess(recipe("slow"))
+    wait_for(lambda: mark.exists() and mark.read_text())
+    really = subprocess.Popen.wait
+
+    def held(popen: subprocess.Popen, timeout: float | None = None) -> int:
+        assert threading.current_thread() is not threading.main_thread()
+        assert release.wait(30)
+        return really(popen, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", held)
+    process.cancel()
+    assert process.poll() is None
+    release.set()
+    wait_for(lambda: not list(scratch.iterdir()))
     assert gone(int(mark.read_text()))
-    assert not list(scratch.iterdir())
 
 
 # The real thing.
