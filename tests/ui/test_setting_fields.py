@@ -212,7 +212,8 @@ def test_few_settings_first_then_all_then_what_is_searched_for(qtbot) -> None:
     assert visible() == set(form.fields)
     form.all_box.click()
     QTest.keyClicks(form.search, "weight decay")
-    assert visible() == {"train.weight_decay", "train.optimizer", "train.ema_decay"}
+    found = {"train.weight_decay", "train.optimizer", "train.ema_decay", "train.ema_half_life"}
+    assert visible() == found
     headings = [label.text() for label in form.findChildren(QLabel) if label.isVisible()]
     assert "Optimiser" in headings
     assert "Network" not in headings
