@@ -51,7 +51,9 @@ def test_numbers_are_read_back_as_they_are_shown(value, text) -> None:
     assert read_number(text, isinstance(value, int)) == value
 
 
-@pytest.mark.parametrize("text", ["abc", "1,5", "0,002", "1,500", "nan", "inf", "1 2", "0x10", "--1"])
+@pytest.mark.parametrize(
+    "text", ["abc", "1,5", "0,002", "1,500", "nan", "inf", "1 2", "0x10", "--1"]
+)
 def test_what_is_no_number_is_a_sentence(text) -> None:
     with pytest.raises(ValueError, match=r"^Write .*\.$"):
         read_number(text, whole=False)
