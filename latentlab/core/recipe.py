@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.families.base import ModelTable
+from latentlab.core.families.base import FamilySettings, ModelTable
 from latentlab.core.families.registry import model_table
-from latentlab.core.recipe_errors import Problem, problems, sentence
+from latentlab.core.recipe_errors import Problem, SettingError, problems, sentence
 from latentlab.core.recipe_tables import DataTable, HeldOut, OutputTable, Recipe, TrainTable
 from latentlab.core.recipe_text import MAX_DEPTH, RecipeText, TooDeep
 from latentlab.core.toml import dump_toml
@@ -159,10 +159,26 @@ def _checked(
     for key, value in (overrides or {}).items():
         override(tables, key, value)
     try:
-        return Recipe.model_validate(tables)
+        recipe = Recipe.model_validate(tables)
     except ValidationError as error:
         found = list(_problems(error, tables))
         raise LatentLabError(sentence(found, places)) from error
+    return recipe
+
+
+def check_size(recipe: Recipe) -> None:
+    """Raise ``SettingError`` where the family does not work on images of the size asked for.
+
+    A run finds it when its data is open; a form says it at once.
+    """
+    sizes = recipe.model.image_sizes if isinstance(recipe.model, FamilySettings) else None
+    size = recipe.data.size
+    if sizes is not None and size is not None and size not in sizes:
+        raise SettingError(
+            "data.size",
+            f"the family '{recipe.model.family}' works on images of "
+            f"{', '.join(map(str, sizes))} pixels, not {size}: choose one of these.",
+        )
 
 
 def _problems(error: ValidationError, tables: Mapping[str, Any]) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from latentlab.core.families.base import FamilySettings, ModelTable, setting
 from latentlab.core.families.probe import ProbeSettings
 from latentlab.core.families.registry import family_title, known_families, model_table
 from latentlab.core.families.vae import VaeSettings
-from latentlab.core.recipe import parse_recipe
+from latentlab.core.recipe import check_size, parse_recipe
 from latentlab.core.recipe_errors import SettingError, placed, read_settings
 from latentlab.core.recipe_text import RecipeText
 from latentlab.core.settings_schema import groups, settings
@@ -149,3 +149,11 @@ def test_what_the_data_does_not_allow_is_told_with_its_line() -> None:
         assert caught.value.message == f"{place}'{key}': it does not fit."
     with pytest.raises(SettingError), placed(None):
         raise SettingError("model.depth", "it does not fit.")
+
+
+def test_a_size_that_the_family_does_not_have_is_told_before_any_image_is_read() -> None:
+    text = '[model]\nfamily = "vae"\n[data]\nsource = "x"\nsize = 17\n[train]\nsteps = 1\n'
+    with pytest.raises(SettingError, match=r"data\.size.*16, 32, 64, 128, 256 .*not 17"):
+        check_size(parse_recipe(text))
+    check_size(parse_recipe(text.replace("17", "32")))
+    check_size(parse_recipe(text.replace("size = 17", "")))

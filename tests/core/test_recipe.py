@@ -72,6 +72,7 @@ def test_reads_a_recipe() -> None:
         "kl_warmup_steps": 0,
         "free_bits": 0.0,
         "condition_dropout": 0.1,
+        "refine_directions": False,
     }
     assert recipe.data.labels == ("smiling",)
     assert recipe.data.held_out.count == 10

@@ -293,6 +293,15 @@ def test_an_invalid_value_is_said_beside_it_and_blocks_start(stage) -> None:
     assert stage.form.foot.start_button.isEnabled()
 
 
+def test_a_size_that_the_family_does_not_have_blocks_start(stage) -> None:
+    stage.see()
+    stage.type("data.size", "17")
+    assert "16, 32, 64" in stage.field("data.size").said
+    assert "16, 32, 64" in stage.form.foot.start_button.toolTip()
+    stage.type("data.size", "32")
+    assert stage.form.foot.start_button.isEnabled()
+
+
 def test_a_source_that_is_typed_stays_as_it_is_typed(stage) -> None:
     stage.type("data.source", "portraits:count=700,seed=9")
     assert stage.field("data.source").control.text() == "portraits:count=700,seed=9"

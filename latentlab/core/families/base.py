@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,6 +62,12 @@ class ModelTable(Table):
 
 
 class FamilySettings(ModelTable):
-    """Base of the settings of one family: a ``[model]`` table whose keys are all known."""
+    """Base of the settings of one family: a ``[model]`` table whose keys are all known.
+
+    Attributes:
+        image_sizes: heights and widths that the family works on, in pixels; ``None`` for any.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    image_sizes: ClassVar[tuple[int, ...] | None] = None

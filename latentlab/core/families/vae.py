@@ -26,6 +26,7 @@ def _condition(value: Any) -> Any:
 class VaeSettings(FamilySettings):
     """A variational autoencoder (Kingma and Welling 2014, arXiv 1312.6114)."""
 
+    image_sizes = SIZES
     family: Literal["vae"] = setting("vae", "Family", "The kind of model.")
     variant: Literal["vae", "autoencoder"] = setting(
         "vae",

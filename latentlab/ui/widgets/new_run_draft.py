@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from latentlab.core import presets
 from latentlab.core.errors import LatentLabError
 from latentlab.core.presets import SourceFacts
-from latentlab.core.recipe import Recipe, dump_toml, parse_recipe
+from latentlab.core.recipe import Recipe, check_size, dump_toml, parse_recipe
+from latentlab.core.recipe_errors import SettingError
 from latentlab.core.settings_schema import Setting, SettingGroup, groups
 from latentlab.ui.widgets.setting_text import objection
 
@@ -260,7 +261,10 @@ class RunDraft:
         if found:
             return found
         try:
-            self.recipe()
+            check_size(self.recipe())
+        except SettingError as error:
+            said = error.message.partition(": ")[2]
+            return {error.key: f"{said[:1].upper()}{said[1:]}"}
         except LatentLabError as error:
             return self._blamed(error)
         return {}
