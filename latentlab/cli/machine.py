@@ -104,9 +104,9 @@ class Models:
         channels, height, width = entry.header.spec.image_shape
         lines = [f"{entry.title} ({entry.id})"]
         lines.append(f"{entry.header.spec.family}, {width}x{height}x{channels}")
-        lines.append(f"{entry.parameters / 1e6:.3g} million parameters")
+        lines.append(f"{entry.parameters:,} parameters")
         quality = entry.header.spec.quality.items()
-        lines += [f"{name.replace('_', ' ')}: {value:.3g}" for name, value in quality]
+        lines += [f"{name.replace('_', ' ')}: {value:.4g}" for name, value in quality]
         lines += making(known)
         lines += [known.note] if known.note else []
         print("\n".join([*lines, str(entry.path)]))
