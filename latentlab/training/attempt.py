@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentlab.core.errors import LatentLabError
+from latentlab.core.errors import LatentLabError, RefusedError
 from latentlab.core.modelfile import replace_file
 from latentlab.core.recipe import Recipe, RecipeText
 from latentlab.core.run_events import EventTail, EventWriter
@@ -19,6 +19,7 @@ from latentlab.core.runs import Holder, RunFolder, clean
 from latentlab.training.events import OnEvent, Reporter
 from latentlab.training.memory import out_of_memory
 from latentlab.training.origin import Origin, seconds_trained
+from latentlab.training.parallel import parted
 from latentlab.training.setup import together
 from latentlab.training.state import saved_step
 from latentlab.training.status import StatusKeeper
@@ -71,12 +72,13 @@ def reporting(plan: Plan, accelerator: Accelerator, on_event: OnEvent) -> Iterat
     with ExitStack() as stack:
         reporter = together(accelerator, lambda: _take(plan, accelerator, on_event, stack))
         if reporter is None:
-            yield Reporter(None, on_event)
+            with _quietly():
+                yield Reporter(None, on_event)
             return
         try:
             yield reporter
         except Exception as error:
-            known = error if isinstance(error, LatentLabError) else out_of_memory(error)
+            known = error if isinstance(error, LatentLabError) else _in_words(error)
             message = known.message if known else f"{type(error).__name__}: {error}"
             reporter.emit("error", _step(folder), message=message, details=traceback.format_exc())
             if known is None or known is error:
@@ -85,6 +87,22 @@ def reporting(plan: Plan, accelerator: Accelerator, on_event: OnEvent) -> Iterat
         except BaseException:
             reporter.emit("stop", _step(folder), message="it was ended without a checkpoint")
             raise
+
+
+def _in_words(error: Exception) -> LatentLabError | None:
+    return out_of_memory(error) or parted(error)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Let the first process, or torchrun, tell that a process is gone."""
+    try:
+        yield
+    except Exception as error:
+        gone = None if isinstance(error, LatentLabError) else parted(error)
+        if gone is None:
+            raise
+        raise RefusedError(gone.message) from error
 
 
 def _step(folder: RunFolder) -> int:

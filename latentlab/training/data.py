@@ -259,13 +259,11 @@ class ReadAhead:
     def _fill(self) -> None:
         while len(self._waiting) < self._depth and self._next < self._stop:
             indices = self._sampler.indices(self._next)
-            flips = self._sampler.flips(self._next) if self._flip else None
-            self._waiting.append(self._pool.submit(self._read, self._next, indices, flips))
+            self._waiting.append(self._pool.submit(self._read, self._next, indices))
             self._next += 1
 
-    def _read(
-        self, step: int, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None
-    ) -> RawBatch:
+    def _read(self, step: int, indices: NDArray[np.int64]) -> RawBatch:
+        flips = self._sampler.flips(step) if self._flip else None
         images = self._patiently(indices)
         return RawBatch(step, indices, images, flips, _pinned(images) if self._pin else None)
 

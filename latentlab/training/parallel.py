@@ -135,6 +135,23 @@ class Processes:
             buffer.copy_(part.view(buffer.shape))
 
 
+def parted(error: BaseException) -> LatentLabError | None:
+    """Return a sentence when an error means that another process of the run is gone."""
+    text = str(error)
+    # Not in every build of torch.
+    kind = getattr(torch.distributed, "DistError", ())
+    broken = isinstance(error, kind) or (
+        isinstance(error, RuntimeError) and ("gloo" in text or "NCCL" in text)
+    )
+    if not broken:
+        return None
+    return LatentLabError(
+        "Another process of this run ended: look at what it said, then resume from the last "
+        "checkpoint.",
+        text,
+    )
+
+
 class Exchange:
     """Averages gradients, logged values and trouble over the processes, in one message.
 

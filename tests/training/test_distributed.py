@@ -284,3 +284,24 @@ def test_all_wait_and_stop_together(tmp_path: Path) -> None:
     last = read_events(run_dir)[-1]
     assert (last.kind, last.data["message"]) == ("stop", "one of the processes was interrupted")
     assert folder.checkpoint(last.step).exists()
+
+
+def test_a_process_that_is_killed_ends_the_others(tmp_path: Path) -> None:
+    recipe, run_dir = tmp_path / "flow.toml", tmp_path / "run"
+    recipe.write_text(tiny_families.recipe("tiny_flow", 1_000_000).to_toml())
+    with started(command("tests.training.tiny_families", recipe, "--run-dir", run_dir)) as process:
+        wait_for(run_dir, lambda events: newest_step(events) > 4)
+        (second,) = (
+            one
+            for one in psutil.Process(process.pid).children(recursive=True)
+            if one.environ().get("RANK") == "1"
+        )
+        second.kill()
+        output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode != 0
+    assert _ours(output) == 0, output
+    last = read_events(run_dir)[-1]
+    # torchrun may end the first process before it notices.
+    assert last.kind in ("error", "stop", "step")
+    if last.kind == "error":
+        assert "Another process of this run ended" in last.data["message"]
