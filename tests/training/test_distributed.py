@@ -233,12 +233,16 @@ def test_trouble_of_one_process(tmp_path: Path) -> None:
     assert [(e.step, "into 2 parts" in e.data["message"]) for e in told] == [(3, True)]
 
 
-def wait_for(run_dir: Path, found: Callable[[list[Event]], bool]) -> list[Event]:
+def wait_for(
+    process: subprocess.Popen[str], run_dir: Path, found: Callable[[list[Event]], bool]
+) -> list[Event]:
     until = time.monotonic() + LIMIT
     while time.monotonic() < until:
+        ended = process.poll() is not None
         events = EventTail(RunFolder(run_dir)).poll()
         if found(events):
             return events
+        assert not ended, process.communicate()[0]
         time.sleep(0.1)
     raise AssertionError("nothing came")
 
@@ -255,14 +259,14 @@ def test_all_wait_and_stop_together(tmp_path: Path) -> None:
         "tests.training.tiny_families", recipe, "--run-dir", run_dir, "--set", "train.log_every=20"
     )
     with started(words) as process:
-        wait_for(run_dir, lambda events: newest_step(events) > 40)
+        wait_for(process, run_dir, lambda events: newest_step(events) > 40)
         folder.pause.touch()
-        events = wait_for(run_dir, lambda events: events[-1].kind == "pause")
+        events = wait_for(process, run_dir, lambda events: events[-1].kind == "pause")
         paused_at = events[-1].step
         time.sleep(1.0)
         assert EventTail(folder).poll()[-1].kind == "pause"
         folder.pause.unlink()
-        wait_for(run_dir, lambda events: newest_step(events) > paused_at + 40)
+        wait_for(process, run_dir, lambda events: newest_step(events) > paused_at + 40)
         folder.request_stop()
         output, _ = process.communicate(timeout=LIMIT)
         assert process.returncode == 0, output
@@ -275,7 +279,7 @@ def test_all_wait_and_stop_together(tmp_path: Path) -> None:
     assert folder.checkpoint(paused_at).exists()
     # A signal to any one of them stops them all.
     with started([*words, "--resume"]) as process:
-        wait_for(run_dir, lambda events: newest_step(events) > newest_step(before) + 40)
+        wait_for(process, run_dir, lambda events: newest_step(events) > newest_step(before) + 40)
         workers = psutil.Process(process.pid).children(recursive=True)
         (second,) = [p for p in workers if p.environ().get("RANK") == "1"]
         second.send_signal(signal.SIGTERM)
@@ -290,7 +294,7 @@ def test_a_process_that_is_killed_ends_the_others(tmp_path: Path) -> None:
     recipe, run_dir = tmp_path / "flow.toml", tmp_path / "run"
     recipe.write_text(tiny_families.recipe("tiny_flow", 1_000_000).to_toml())
     with started(command("tests.training.tiny_families", recipe, "--run-dir", run_dir)) as process:
-        wait_for(run_dir, lambda events: newest_step(events) > 4)
+        wait_for(process, run_dir, lambda events: newest_step(events) > 4)
         (second,) = (
             one
             for one in psutil.Process(process.pid).children(recursive=True)
