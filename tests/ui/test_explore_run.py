@@ -7,6 +7,10 @@ import random
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -19,9 +23,11 @@ from latentlab.core.runs import RunFolder
 from latentlab.core.session import load_session
 from latentlab.core.settings import Settings
 from latentlab.services.run_models import step_of
+from latentlab.services.worker_client import WorkerClient, WorkerReady, WorkerSettings
 from latentlab.ui import run_follower
 from latentlab.ui.app import build_window, start_worker
 from latentlab.ui.panels.library import ENTRY_ROLE, PREVIEW_ROLE, describe_entry
+from latentlab.ui.relay import EventRelay
 from latentlab.ui.widgets.images import from_qimage
 from tests.ui.effects_stage import make_report
 from tests.ui.live_stage import RECIPE, STEPS, Stages, go_on, make_stages
@@ -37,14 +43,66 @@ def stages(tmp_path_factory) -> Stages:
     return make_stages(tmp_path_factory.mktemp("stages"))
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def _home(home, monkeypatch) -> Iterator[Path]:
+    """One home for all, emptied after each test: the worker begins with what its home is."""
+    monkeypatch.setenv("LATENTLAB_HOME", str(home))
+    yield home
+    shutil.rmtree(home)
+    home.mkdir()
+
+
+def settings() -> Settings:
+    return Settings(device="cpu", animation=False, hint_dismissed=True)
+
+
+@pytest.fixture(scope="module")
+def worker(home) -> Iterator[WorkerClient]:
+    """A real worker for all windows: to start one takes longer than most tests."""
+    events: SimpleQueue[object] = SimpleQueue()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LATENTLAB_HOME", str(home))
+        client = WorkerClient(events.put, WorkerSettings.from_settings(settings()))
+        client.start()
+    client.ready = events.get(timeout=WAIT_MS / 1000)
+    assert isinstance(client.ready, WorkerReady)
+    yield client
+    client.stop()
+
+
 @pytest.fixture
-def app(_home, qapp, qtbot, monkeypatch):
+def app(worker, qapp, qtbot, monkeypatch):
     """A window that nothing is open in, and looks often."""
+    relay = EventRelay()
+    relay(worker.ready)
+    worker._shown.clear()
+    monkeypatch.setattr(worker, "_on_event", relay)
+    monkeypatch.setattr(worker, "stop", lambda: None)
+    yield from shown(settings(), worker, relay, qtbot, monkeypatch)
+    for job in list(worker._jobs):
+        worker.cancel(job)
+    limit = time.monotonic() + WAIT_MS / 1000
+    while (worker._jobs or worker._asked) and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert not worker._jobs
+
+
+@pytest.fixture
+def own_app(qapp, qtbot, monkeypatch):
+    """The same over a worker of its own."""
+    yield from shown(settings(), *start_worker(settings()), qtbot, monkeypatch)
+
+
+def shown(chosen, client, relay, qtbot, monkeypatch):
     monkeypatch.setattr(run_follower, "LOOK_MS", 60)
     monkeypatch.setattr(run_follower, "QUIET_MS", 60)
-    settings = Settings(device="cpu", animation=False, hint_dismissed=True)
-    client, relay = start_worker(settings)
-    window = build_window(settings, client, relay, ask_unsaved=lambda _window: True)
+    window = build_window(chosen, client, relay, ask_unsaved=lambda _window: True)
     window.resize(1280, 800)
     window.show()
     qtbot.waitUntil(window.isActiveWindow)
@@ -333,8 +391,8 @@ def test_a_session_of_a_run_that_trains_opens_the_run(app, qtbot, run, tmp_path)
     assert app.canvas.view.failure is None
 
 
-def test_a_worker_that_starts_anew_gets_the_weights_again(app, qtbot, run):
-    control = app.controller
+def test_a_worker_that_starts_anew_gets_the_weights_again(own_app, qtbot, run):
+    app, control = own_app, own_app.controller
     control.explore_run(run)
     at_step(app, qtbot, STEPS[0])
     images = control.last_images
@@ -366,7 +424,7 @@ def test_rapid_sliders_during_rapid_swaps(app, qtbot, run, stages):
     slider = sliders.row(name).slider
     slider.setFocus()
     presses = 0
-    while len(steps_seen) < 25:
+    while len(steps_seen) < 12:
         if rng.random() < 0.3:
             step += 1
             path = run / "checkpoints" / f"step_{step:07}.safetensors"
