@@ -173,10 +173,17 @@ def test_only_one_of_many_takes_a_stale_lock(tmp_path: Path) -> None:
         "from latentlab.core.errors import LatentLabError\n"
         "go = float(sys.argv[2])\ntime.sleep(max(go - time.time(), 0))\n"
         "try:\n    with RunLock(RunFolder(Path(sys.argv[1]))):\n"
-        "        print('mine', flush=True)\n        time.sleep(1.5)\n"
+        "        print('mine', flush=True)\n        sys.stdin.read()\n"
         "except LatentLabError as error:\n    print('refused', error.message)\n"
     )
     words = [sys.executable, "-c", script, str(tmp_path), str(time.time() + 2.0)]
-    crowd = [subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE) for _ in range(6)]
-    told = [process.communicate(timeout=60)[0].decode().split()[0] for process in crowd]
+    pipe = subprocess.PIPE
+    crowd = [
+        subprocess.Popen(words, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True)
+        for _ in range(6)
+    ]
+    # Whoever has it keeps it until all have said what they found.
+    told = [process.stdout.readline().split()[0] for process in crowd]
+    for process in crowd:
+        process.communicate(timeout=60)
     assert sorted(told) == ["mine"] + ["refused"] * 5
