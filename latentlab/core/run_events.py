@@ -60,11 +60,14 @@ class Event:
     @classmethod
     def from_json(cls, line: str | bytes) -> Event:
         """Read a line; ``ValueError`` when it is not a whole event."""
-        record = json.loads(line)
-        if not isinstance(record, dict) or not all(name in record for name in _FIELDS):
-            raise ValueError("not an event")
-        kind, at, attempt, step = (record.pop(name) for name in _FIELDS)
-        return cls(str(kind), float(at), int(attempt), int(step), record)
+        try:
+            record = json.loads(line)
+            if not isinstance(record, dict) or not all(name in record for name in _FIELDS):
+                raise ValueError("not an event")
+            kind, at, attempt, step = (record.pop(name) for name in _FIELDS)
+            return cls(str(kind), float(at), int(attempt), int(step), record)
+        except (TypeError, OverflowError, RecursionError) as error:
+            raise ValueError("not an event") from error
 
 
 def _finite(value: Any) -> Any:

@@ -160,3 +160,13 @@ def test_a_writer_whose_file_was_away_leaves_the_lines_of_another(tmp_path: Path
     first.abandon()
     first.close()
     assert len(EventTail(folder).poll()) == 4
+
+
+@pytest.mark.parametrize("step", ["1e999", "null", "[]", "[" * 100_000, "9" * 5000, '{"a": 1}'])
+def test_lines_with_anything_in_them_are_passed_over(tmp_path: Path, step: str) -> None:
+    folder = RunFolder(tmp_path)
+    line = f'{{"kind": "step", "time": 1, "attempt": 1, "step": {step}}}\n'
+    folder.events.write_text(line + line.replace(step, "4"))
+    tail = EventTail(folder)
+    assert [e.step for e in tail.poll()] == [4]
+    assert tail.skipped == 1
