@@ -237,6 +237,7 @@ def test_a_wish_that_cannot_be_withdrawn_is_a_sentence(run_dir) -> None:
 
 def test_the_process_of_another_user_is_not_ended_but_told(run_dir, monkeypatch) -> None:
     pid = start_run(recipe("slow"), run_dir)
+    wait_for(lambda: state(run_dir) == "training")
 
     def refuse(_process: psutil.Process) -> None:
         raise psutil.AccessDenied(pid)
@@ -245,6 +246,8 @@ def test_the_process_of_another_user_is_not_ended_but_told(run_dir, monkeypatch)
         other_user.setattr(psutil.Process, "kill", refuse)
         with pytest.raises(LatentLabError, match=f"another user, whose process {pid}.*stop the"):
             end_run(run_dir)
+    end_run(run_dir, 10)
+    wait_for(lambda: gone(pid))
 
 
 def test_stopped_while_it_starts_a_run_does_not_start(run_dir, monkeypatch) -> None:
