@@ -49,6 +49,10 @@ def tables_of(text: str, name: str) -> tuple[Mapping[str, Any], str]:
             return {}, error.message
 
 
+_WIDEST = 220
+"""Pixels that a column takes at most to show its values whole."""
+
+
 class RecipeView(QWidget):
     """Settings by table, a column for each run; figures of the runs above.
 
@@ -185,7 +189,9 @@ class RecipeView(QWidget):
         self.tree.setColumnWidth(0, min(width, max(120, self.width() * 45 // 100)))
         rest = max(80, (self.width() - self.tree.columnWidth(0)) // max(1, len(self._runs)))
         for column in range(1, self.tree.columnCount() - 1):
-            self.tree.setColumnWidth(column, rest)
+            # Figures are read whole; a long path may be cut.
+            whole = min(self.tree.sizeHintForColumn(column), _WIDEST)
+            self.tree.setColumnWidth(column, max(rest, whole))
 
     def _sign(self, mark: Mark) -> QIcon:
         pixmap = QPixmap(32, 32)
