@@ -34,6 +34,10 @@ class ModelActions:
         if self.library.given(entry.id) is None:
             self._load(entry)
         self.library_changed.emit()
+        self._show_model(entry, entry.title)
+
+    def _show_model(self, entry: Entry, title: str) -> None:
+        """Draw the canvas again where it shows the model already, else put its samples there."""
         canvas = self.document.canvas
         if canvas is not None and canvas.model == entry.id:
             self.render_canvas()
@@ -43,7 +47,7 @@ class ModelActions:
         if self.document == Document():
             self.replace_history(History(document))
         else:
-            self.apply(document, f"Open {entry.title}")
+            self.apply(document, f"Open {title}")
 
     def open_first(self) -> None:
         """Open the first bundled model, or whatever the library has."""

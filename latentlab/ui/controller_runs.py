@@ -15,7 +15,7 @@ from typing import Any
 
 from PySide6.QtCore import Signal
 
-from latentlab.core.document import Document, History, Picture
+from latentlab.core.document import History, Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader
 from latentlab.core.requests import Failure
@@ -24,7 +24,6 @@ from latentlab.services.library import Entry, RunModel
 from latentlab.services.library_entries import read_run_models
 from latentlab.services.library_runs import ToldModel, find_run
 from latentlab.services.run_models import RunLook
-from latentlab.ui import edits
 from latentlab.ui.live_documents import of_weights
 from latentlab.ui.map_background import Background
 from latentlab.ui.run_follower import RunFollower
@@ -235,21 +234,13 @@ class RunActions:
 
     def _show_run_model(self, entry: Entry) -> None:
         """Make a model of a run the current one, unless it is."""
-        before, canvas = self.model_entry, self.document.canvas
+        before = self.model_entry
         given = self.library.given(entry.id)
         if before is not None and before.id == entry.id and given is not None:
             self._reload(entry, given)
         else:
             self._use_model(entry)
-        if canvas is not None and canvas.model == entry.id:
-            self.render_canvas()
-            return
-        first = edits.first_picture(entry.header.spec, entry.id)
-        document = self.document.model_copy(update={"canvas": first})
-        if self.document == Document():
-            self.replace_history(History(document))
-        else:
-            self.apply(document, f"Open {entry.id}")
+        self._show_model(entry, entry.id)
 
     def _reload(self, entry: Entry, model: RunModel) -> None:
         """Go on with other weights of the current model; the document stays as it is."""
