@@ -205,12 +205,8 @@ def fit_directions(
     found = yield from _no_waiting(work)
     source = {"data": training.describe(), "held_out": held_out.describe()}
     if method == "calibrated" and probe is not None:
-        headings = {factor.name: factor.label for factor in columns}
-        vectors = {name: vector for name, (vector, _) in found.items()}
-        vectors = yield from _calibrated(backend, probe, space, vectors, held, headings, refine)
-        # What was cross-validated was the vector before its correction.
-        figures = _read_off({f.name: f for f in factors(held_out.labels)}, vectors, held)
-        found = {name: (vectors[name], figures.get(name)) for name in found}
+        known = factors(held_out.labels)
+        found = yield from _recalibrated(backend, probe, space, found, held, columns, known, refine)
         source["probe"] = {"fingerprint": probe.fingerprint}
     yield directions_from(
         space,
@@ -222,6 +218,27 @@ def fit_directions(
         provenance=source,
         groups=groups,
     )
+
+
+def _recalibrated(
+    backend: Any,
+    probe: Probe,
+    space: LatentSpace,
+    found: Found,
+    held_out: Float,
+    columns: Sequence[Factor],
+    known: Sequence[Factor],
+    refine: bool,
+) -> Generator[Progress, None, Found]:
+    """Return fitted vectors after their correction, with figures read off held-out latents.
+
+    What was cross-validated was the vector before it.
+    """
+    headings = {factor.name: factor.label for factor in columns}
+    vectors = {name: vector for name, (vector, _) in found.items()}
+    vectors = yield from _calibrated(backend, probe, space, vectors, held_out, headings, refine)
+    figures = _read_off({factor.name: factor for factor in known}, vectors, held_out)
+    return {name: (vectors[name], figures.get(name)) for name in found}
 
 
 def _no_waiting(work: Generator[Step, None, Found]) -> Generator[Progress, None, Found]:
