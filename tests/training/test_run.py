@@ -132,12 +132,14 @@ def test_stop_file(tmp_path: Path) -> None:
             folder.request_stop()
 
     outcome = train(tiny.recipe(30), tmp_path, on_event=ask)
-    assert outcome.step == 7
+    # The file is looked for a few times a second, so some of these quick steps may follow.
+    step = outcome.step
+    assert 7 <= step < 30
     assert outcome.model is None
     assert not folder.stop.exists()
-    assert state.saved_step(folder) == 7
-    assert folder.checkpoint(7).exists()
-    assert read_model(folder.checkpoint(7)).header.spec.provenance.steps == 7
+    assert state.saved_step(folder) == step
+    assert folder.checkpoint(step).exists()
+    assert read_model(folder.checkpoint(step)).header.spec.provenance.steps == step
     assert resume(tmp_path, on_event=silent).step == 30
 
 
