@@ -270,6 +270,8 @@ def test_pause_and_stop_while_paused(tmp_path: Path, monkeypatch) -> None:
         if event.kind == "step" and event.step in (4, 9):
             folder.pause.touch()
 
+    # Otherwise files are looked for a few times a second, and some quick steps may follow.
+    monkeypatch.setattr(steering, "LOOK_SECONDS", 0.0)
     assert train(tiny.recipe(30), tmp_path, on_event=pause).step == 9
     kinds = [e.kind for e in read_events(tmp_path) if e.kind in ("pause", "continue", "stop")]
     assert kinds == ["pause", "continue", "pause", "stop"]
