@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -52,6 +52,50 @@ class LogProb:
     nats: Tensor
     bits_per_dim: Tensor
     bound: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a model that makes its images in many.
+
+    Attributes:
+        index: steps done with this one, counted from 1, in the whole run.
+        count: steps of the whole run.
+        preview: images ``(B, C, H, W)`` in [-1, 1]: what the result is expected to be.
+        state: after this step: all that is needed to go on or branch from here, a multistep
+            solver's history too. It holds tensors and stays in its process.
+        result: images ``(B, C, H, W)`` in [-1, 1] with the last step, else ``None``.
+    """
+
+    index: int
+    count: int
+    preview: Tensor
+    state: Any
+    result: Tensor | None
+
+
+@dataclass(frozen=True)
+class DiffusionStep(Step):
+    """One evaluation of a diffusion model's network, and the solver's step by it.
+
+    ``preview`` is the predicted image, held within [-1, 1].
+
+    Attributes:
+        t: time that the network was told, 0 to T - 1; solvers may ask between whole times.
+        sigma: noise over signal at this time.
+        x_t: ``(B, C, H, W)`` before the step, at variance 1 whatever the solver's own scaling.
+        x0: ``(B, C, H, W)``: the predicted image after guidance, not clipped.
+        eps: ``(B, C, H, W)``: the predicted noise, so that x_t = (x0 + sigma eps) / sqrt(1 +
+            sigma^2).
+        scaling: of the solver's own state: variance ``preserving`` or ``exploding``.
+    """
+
+    t: float
+    sigma: float
+    x_t: Tensor
+    x0: Tensor
+    eps: Tensor
+    scaling: Literal["preserving", "exploding"]
 
 
 @runtime_checkable
@@ -106,6 +150,34 @@ class Encodes(Protocol):
 
         Every encoder takes ``options["reconstruct"]``: false says that only the latents are wanted,
         as for a whole data set, so that no decoder need run. It changes no latent.
+        """
+        ...
+
+
+@runtime_checkable
+class StepsToImage(Protocol):
+    """Decoding in steps that can be watched, left and taken up again; ``decode`` does the same."""
+
+    def steps(
+        self,
+        latents: Parts,
+        *,
+        space: str | None = None,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+        start: Any = None,
+    ) -> Iterator[Step]:
+        """Yield every step of decoding ``latents``.
+
+        Args:
+            latents: of ``space``, or the first.
+            space: name of a space of the spec.
+            condition: of the whole run.
+            options: of ``decode``.
+            start: the ``state`` of a step of a run with the same latents: the steps after it
+                follow, equal to the bit where condition and options are the same. With others it
+                is a branch: of a diffusion model, ``options["branch"]`` has one more part than the
+                run that the state is of.
         """
         ...
 

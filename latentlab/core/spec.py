@@ -99,6 +99,24 @@ class Provenance(Frozen):
     note: str = ""
 
 
+class DiffusionFacts(Frozen):
+    """How a diffusion model was trained; see ``core.noise_schedule``.
+
+    Attributes:
+        schedule: ``linear``, ``cosine`` or ``offset_cosine``.
+        num_timesteps: T.
+        beta_start: of the linear schedule.
+        beta_end: of the linear schedule.
+        prediction: what the network predicts.
+    """
+
+    schedule: Literal["linear", "cosine", "offset_cosine"]
+    num_timesteps: int
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+    prediction: Literal["epsilon", "x0", "v"]
+
+
 class ModelSpec(Frozen):
     """What a backend tells about itself.
 
@@ -116,6 +134,7 @@ class ModelSpec(Frozen):
         provenance: data, recipe, seed.
         quality: measured figures by name, on the stored file.
         fingerprint: SHA-256 of the stored weights, 64 hexadecimal digits.
+        diffusion: of a diffusion model.
     """
 
     id: str
@@ -131,6 +150,7 @@ class ModelSpec(Frozen):
     provenance: Provenance = Provenance()
     quality: dict[str, FiniteFloat] = Field(default_factory=dict)
     fingerprint: str = ""
+    diffusion: DiffusionFacts | None = None
 
     def space(self, name: str | None = None) -> LatentSpace:
         """Return the space called ``name``, or the first; ``KeyError`` when there is none."""
