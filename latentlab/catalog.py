@@ -111,6 +111,13 @@ FAMILIES: tuple[Family, ...] = (
         "Encodes images to a smooth space and decodes them again: quick to train, a little soft.",
     ),
     Family(
+        "diffusion",
+        "Diffusion model",
+        "latentlab.training.families.diffusion:DiffusionTrainer",
+        "latentlab.core.families.diffusion:DiffusionSettings",
+        "Turns noise into images step by step: the sharpest images, the longest training.",
+    ),
+    Family(
         "probe",
         "Probe",
         "latentlab.training.families.probe:ProbeTrainer",

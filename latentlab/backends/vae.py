@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from latentlab.backends.base import EncodeUpdate, LogProb, Parts
+from latentlab.backends.conditions import condition_vector
 from latentlab.backends.nn.likelihoods import (
     gaussian_kl,
     gaussian_kl_to,
@@ -58,38 +59,6 @@ def vae_spec(config: VaeConfig, **identity: Any) -> ModelSpec:
         attribute_names=config.attribute_names,
         **identity,
     )
-
-
-def condition_vector(config: VaeConfig, condition: Condition | None, batch: int) -> Tensor | None:
-    """Return ``(batch, condition_dim)``, or ``None`` for an unconditional model.
-
-    Without a condition, or with a null one, all entries are 0: the model was trained to take that
-    as unknown.
-
-    Raises:
-        LatentLabError: the condition names a class or attribute that the model does not have.
-    """
-    given = condition or Condition()
-    if not config.condition_dim:
-        if not given.null and (given.class_index is not None or given.attributes):
-            raise LatentLabError("This model takes no condition: leave the label empty.")
-        return None
-    vector = torch.zeros(config.condition_dim)
-    if given.null or (given.class_index is None and not given.attributes):
-        return vector.expand(batch, -1)
-    if given.class_index is not None:
-        if not 0 <= given.class_index < len(config.class_names):
-            raise LatentLabError(
-                f"There is no class {given.class_index}: choose 0 to {len(config.class_names) - 1}."
-            )
-        vector[given.class_index] = 1.0
-    for name, value in given.attributes.items():
-        if name not in config.attribute_names:
-            known = ", ".join(config.attribute_names)
-            raise LatentLabError(f"There is no attribute '{name}'; the model has {known}.")
-        vector[len(config.class_names) + config.attribute_names.index(name)] = value
-    vector[-1] = 1.0
-    return vector.expand(batch, -1)
 
 
 class VaeBackend:

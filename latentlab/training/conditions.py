@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from latentlab.core.recipe_errors import SettingError
+from latentlab.data.base import ImageDataset
 from latentlab.training.family import Batch
 
 
@@ -14,6 +16,30 @@ def condition_width(classes: Sequence[str], attributes: Sequence[str]) -> int:
     """Return the numbers in a condition vector: values, then one flag that they are known; or 0."""
     values = len(classes) + len(attributes)
     return values + 1 if values else 0
+
+
+def condition_names(
+    condition: str | tuple[str, ...], dataset: ImageDataset
+) -> dict[str, tuple[str, ...]]:
+    """Return ``class_names`` or ``attribute_names`` of a ``condition`` setting, or nothing.
+
+    Raises:
+        SettingError: the data set has no such labels.
+    """
+    if condition == "none":
+        return {}
+    if condition == "class":
+        if "class" not in dataset.labels or not dataset.labels["class"].classes:
+            raise SettingError("model.condition", "this data set has no classes; use 'none'.")
+        return {"class_names": dataset.labels["class"].classes}
+    unknown = [n for n in condition if n not in dataset.labels or dataset.labels[n].classes]
+    if unknown:
+        raise SettingError(
+            "model.condition",
+            f"'{unknown[0]}' is not a numeric label of this data set; it has "
+            f"{', '.join(n for n, c in dataset.labels.items() if not c.classes) or 'none'}.",
+        )
+    return {"attribute_names": tuple(condition)}
 
 
 def condition_vectors(

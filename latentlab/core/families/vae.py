@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator
+from typing import Literal
 
 from latentlab.core.families.base import FamilySettings, setting
+from latentlab.core.families.condition import (
+    ConditionNames,
+    condition_setting,
+    dropout_setting,
+)
 
 SIZES = (16, 32, 64, 128, 256)
 """Heights and widths of the images that a VAE works on, in pixels."""
-
-
-def _condition(value: Any) -> Any:
-    if value in ("none", "class"):
-        return value
-    names = list(value) if isinstance(value, list | tuple) else []
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError("use 'none', 'class' or a list of label names")
-    if len(set(names)) != len(names):
-        raise ValueError("every label is named once")
-    return tuple(names)
 
 
 class VaeSettings(FamilySettings):
@@ -87,15 +79,7 @@ class VaeSettings(FamilySettings):
         "moments of the codes of the training images, which gives better new images (Hoffman and "
         "Johnson 2016). An autoencoder always has a fitted one.",
     )
-    condition: Annotated[Any, BeforeValidator(_condition)] = setting(
-        "none",
-        "Condition",
-        "What the model is told with each image: none, class (the label of that name), or a list "
-        "of names of numeric labels.",
-        choices=("none", "class"),
-        advanced=True,
-        max_length=1000,
-    )
+    condition: ConditionNames = condition_setting()
     beta: float = setting(
         1.0,
         "Weight of the KL term",
@@ -130,14 +114,7 @@ class VaeSettings(FamilySettings):
         gt=0,
         allow_inf_nan=False,
     )
-    condition_dropout: float = setting(
-        0.1,
-        "Condition left out",
-        "Share of images trained without their condition, so that the model works without one.",
-        advanced=True,
-        ge=0,
-        lt=1,
-    )
+    condition_dropout: float = dropout_setting()
     refine_directions: bool = setting(
         False,
         "Refine directions",

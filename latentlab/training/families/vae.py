@@ -23,7 +23,7 @@ from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.portraits import can_study, study
 from latentlab.evaluation.quick import quick_directions
-from latentlab.training.conditions import condition_vectors
+from latentlab.training.conditions import condition_names, condition_vectors
 from latentlab.training.families.vae_quality import PRIOR_IMAGES, fit_prior, measure_vae
 from latentlab.training.family import Batch
 
@@ -52,27 +52,12 @@ def parse_settings(
             f"{width} x {height}: set data.size to one of these.",
         )
     shapes = read.model_dump(include=set(VaeConfig.model_fields))
-    shapes |= {"image_size": height, "channels": channels, **_condition(read.condition, dataset)}
+    shapes |= {
+        "image_size": height,
+        "channels": channels,
+        **condition_names(read.condition, dataset),
+    }
     return VaeConfig.model_validate(shapes), read
-
-
-def _condition(
-    condition: str | tuple[str, ...], dataset: ImageDataset
-) -> dict[str, tuple[str, ...]]:
-    if condition == "none":
-        return {}
-    if condition == "class":
-        if "class" not in dataset.labels or not dataset.labels["class"].classes:
-            raise SettingError("model.condition", "this data set has no classes; use 'none'.")
-        return {"class_names": dataset.labels["class"].classes}
-    unknown = [n for n in condition if n not in dataset.labels or dataset.labels[n].classes]
-    if unknown:
-        raise SettingError(
-            "model.condition",
-            f"'{unknown[0]}' is not a numeric label of this data set; it has "
-            f"{', '.join(n for n, c in dataset.labels.items() if not c.classes) or 'none'}.",
-        )
-    return {"attribute_names": tuple(condition)}
 
 
 class VaeTrainer:
