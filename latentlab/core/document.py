@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from latentlab.core.denoising import parse_path
+from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition
 from latentlab.core.spec import Frozen
 
 Option = float | int | str | bool
+MAX_BRANCHES = 64
+"""Most branches of one denoising run."""
 
 
 class Picture(Frozen):
@@ -105,6 +109,50 @@ class Arrangement(Frozen):
     removed: tuple[str, ...] = ()
 
 
+class DenoisingBranch(Frozen):
+    """A branch of the run that a person watches.
+
+    Attributes:
+        path: as ``core.denoising.parse_path`` reads it, never empty.
+        title: what a person calls it; empty for what it changes.
+        slot: its place among colours and markers; 0 is the run's own.
+    """
+
+    path: str = Field(min_length=1, max_length=2000)
+    title: str = Field("", max_length=200)
+    slot: int = Field(1, ge=1, le=10_000)
+
+
+class Denoising(Frozen):
+    """A run that a person watches step by step, and its branches.
+
+    Attributes:
+        base: the picture of the run itself, of one image, without a branch.
+        follows: the latents are those of the picture that is selected on the canvas, and ``base``
+            gives the settings and the condition.
+        branches: in the order in which they were made; the parent of each is the run or a branch
+            before it.
+    """
+
+    base: Picture
+    follows: bool = False
+    branches: tuple[DenoisingBranch, ...] = Field((), max_length=MAX_BRANCHES)
+
+    @model_validator(mode="after")
+    def _is_tree(self) -> Denoising:
+        known = {""}
+        for branch in self.branches:
+            try:
+                parse_path(branch.path)
+            except LatentLabError as error:
+                raise ValueError(error.message) from error
+            parent = branch.path.rpartition("/")[0]
+            if parent not in known or branch.path in known:
+                raise ValueError("a branch stands twice, or before its parent")
+            known.add(branch.path)
+        return self
+
+
 class Document(Frozen):
     """All that undo restores and a session keeps.
 
@@ -113,16 +161,20 @@ class Document(Frozen):
         tray: kept pictures.
         directions: made by the person, for any model.
         sliders: arrangement by model id.
+        denoising: the run with settings or branches of its own that the Denoising panel shows.
     """
 
     canvas: Picture | None = None
     tray: tuple[TrayItem, ...] = ()
     directions: tuple[DirectionRecord, ...] = ()
     sliders: dict[str, Arrangement] = Field(default_factory=dict)
+    denoising: Denoising | None = None
 
     def array_hashes(self) -> set[str]:
         """Content hashes of the arrays that this document needs."""
         hashes: set[str] = set() if self.canvas is None else self.canvas.array_hashes()
+        if self.denoising is not None:
+            hashes |= self.denoising.base.array_hashes()
         for record in self.directions:
             hashes |= set(record.vector.values())
         for item in self.tray:

@@ -23,6 +23,7 @@ from safetensors.numpy import save as save_arrays
 from latentlab.core.directionfile import parse_direction
 from latentlab.core.document import (
     Arrangement,
+    Denoising,
     DirectionRecord,
     Document,
     Entry,
@@ -35,7 +36,7 @@ from latentlab.core.modelfile import replace_file
 from latentlab.core.pictures import parse_picture, sound_hash, sound_text, strict_json
 from latentlab.core.spec import Frozen
 
-SESSION_VERSION = 2
+SESSION_VERSION = 3
 MAX_JSON_BYTES = 64 * 2**20
 MAX_ARRAY_BYTES = 2 * 2**30
 MAX_ENTRIES = 10_000
@@ -44,7 +45,7 @@ _JSON, _ARRAYS = "session.json", "arrays.safetensors"
 _DTYPES = ("float32", "int64", "uint8")
 
 MAX_DIRECTIONS = 10_000
-"""Most directions, or arrangements of sliders, of all documents together."""
+"""Most directions, or arrangements of sliders, or runs, of all documents together."""
 
 
 def _with_directions(content: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +54,16 @@ def _with_directions(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "entries": entries, "directions": [], "arrangements": []}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_directions}
+def _with_denoising(content: dict[str, Any]) -> dict[str, Any]:
+    """From version 2, which knew no runs that are watched step by step."""
+    entries = [{**row, "denoising": None} for row in content["entries"]]
+    return {**content, "entries": entries, "denoisings": []}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _with_directions,
+    2: _with_denoising,
+}
 """By version: turns the JSON of that version into the next one's. Version 1 is the first."""
 
 
@@ -90,9 +100,11 @@ class _Numbered:
 
 def _to_json(session: Session) -> bytes:
     pictures, directions, arrangements = _Numbered(), _Numbered(), _Numbered()
+    runs = _Numbered()
 
     def row(entry: Entry) -> dict[str, Any]:
         canvas, document = entry.document.canvas, entry.document
+        run = document.denoising
         return {
             "label": entry.label,
             "created": entry.created,
@@ -102,6 +114,7 @@ def _to_json(session: Session) -> bytes:
             ],
             "directions": [directions.number(record) for record in document.directions],
             "sliders": {model: arrangements.number(a) for model, a in document.sliders.items()},
+            "denoising": None if run is None else runs.number(run),
         }
 
     entries = [row(entry) for entry in session.history.entries]
@@ -112,6 +125,7 @@ def _to_json(session: Session) -> bytes:
         "pictures": pictures.rows,
         "directions": directions.rows,
         "arrangements": arrangements.rows,
+        "denoisings": runs.rows,
         "entries": entries,
         "view": dict(session.view),
     }
@@ -234,16 +248,26 @@ def _arrangement(row: Any) -> Arrangement:
     return found
 
 
+def _denoising(row: Any, what: str) -> Denoising:
+    base = parse_picture(row["base"], what)
+    found = Denoising.model_validate({**row, "base": base})
+    if len(base.seeds) > 1 or not all(sound_text(one.title) for one in found.branches):
+        raise ValueError("a denoising run is out of range")
+    return found
+
+
 class _Reader:
     """Documents out of a session's JSON; what it names twice is made once."""
 
     def __init__(self, content: Mapping[str, Any], path: Path) -> None:
         what = f"A picture inside '{path.name}'"
-        if max(len(content["directions"]), len(content["arrangements"])) > MAX_DIRECTIONS:
-            raise ValueError("too many directions")
+        tables = [content[name] for name in ("directions", "arrangements", "denoisings")]
+        if max(map(len, tables)) > MAX_DIRECTIONS:
+            raise ValueError("too many directions, arrangements or runs")
         self._pictures = [parse_picture(row, what) for row in content["pictures"]]
         self._records = [_direction_record(row) for row in content["directions"]]
         self._arrangements = [_arrangement(row) for row in content["arrangements"]]
+        self._runs = [_denoising(row, what) for row in content["denoisings"]]
         self._items: dict[tuple[str, str, int], TrayItem] = {}
         self._directions: dict[tuple[int, ...], tuple[DirectionRecord, ...]] = {}
 
@@ -281,6 +305,7 @@ class _Reader:
             tray=tuple(self._item(*item) for item in row["tray"]),
             directions=self._own(tuple(row["directions"])),
             sliders=sliders,
+            denoising=None if row["denoising"] is None else self._nth(self._runs, row["denoising"]),
         )
         return Entry(str(row["label"])[:1000], document, None, float(row["created"]))
 

@@ -156,7 +156,8 @@ class FileActions:
             return False
         canvas = document.canvas
         worked = canvas is not None and bool(canvas.edits or canvas.stored)
-        return bool(saved or document.tray or document.directions or document.sliders or worked)
+        made = document.tray or document.directions or document.sliders or document.denoising
+        return bool(saved or made or worked)
 
     def save_session(self, path: Path | str) -> bool:
         """Write the session; say so, or why not; return whether it was written."""

@@ -296,6 +296,8 @@ class RunActions:
             if entry.document.canvas is not None:
                 yield entry.document.canvas
             yield from (item.picture for item in entry.document.tray)
+            if entry.document.denoising is not None:
+                yield entry.document.denoising.base
 
     def weights_note(self) -> str:
         """Return a sentence where pictures were made with weights that are not here any more."""

@@ -93,8 +93,11 @@ def renamed_edits(picture: Picture, names: Mapping[str, str]) -> Picture:
 
 
 def in_tray(document: Document, model: str, name: str) -> bool:
-    """Whether a kept picture uses a direction."""
-    return any(item.picture.model == model and name in item.picture.edits for item in document.tray)
+    """Whether a kept picture, or the run that is watched, uses a direction."""
+    pictures = [item.picture for item in document.tray]
+    if document.denoising is not None:
+        pictures.append(document.denoising.base)
+    return any(one.model == model and name in one.edits for one in pictures)
 
 
 def kept_for_tray(
@@ -122,6 +125,11 @@ def kept_for_tray(
         for item in document.tray
     )
     document = document.model_copy(update={"tray": tray})
+    run = document.denoising
+    if run is not None and run.base.model == model:
+        base = renamed_edits(run.base, {old.name: name})
+        run = run.model_copy(update={"base": base})
+        document = document.model_copy(update={"denoising": run})
     if same:
         return document
     document = with_records(document, [old.model_copy(update={"name": name})])

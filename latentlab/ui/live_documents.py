@@ -42,6 +42,9 @@ def of_weights(entries: Sequence[Entry], marks: Mapping[str, str]) -> list[Entry
     def of_document(document: Document) -> Document:
         canvas = None if document.canvas is None else of_picture(document.canvas)
         tray = tuple(of_item(item) for item in document.tray)
-        return document.model_copy(update={"canvas": canvas, "tray": tray})
+        run = document.denoising
+        if run is not None:
+            run = run.model_copy(update={"base": of_picture(run.base)})
+        return document.model_copy(update={"canvas": canvas, "tray": tray, "denoising": run})
 
     return [Entry(e.label, of_document(e.document), e.merge_key, e.created) for e in entries]

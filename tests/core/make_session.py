@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from latentlab.core.direction import Direction
-from latentlab.core.document import Arrangement, Document, History, Picture, TrayItem
+from latentlab.core.document import (
+    Arrangement,
+    Denoising,
+    DenoisingBranch,
+    Document,
+    History,
+    Picture,
+    TrayItem,
+)
 from latentlab.core.latents import Condition, Latents, content_hash
 from latentlab.core.session import SESSION_VERSION, Session, save_session
 from latentlab.core.store import ArrayStore
@@ -45,6 +53,11 @@ def sample_session(version: int = SESSION_VERSION) -> Session:
     session = _first_session()
     if version == 1:
         return session
+    session = _with_directions(session)
+    return session if version == 2 else _with_denoising(session)
+
+
+def _with_directions(session: Session) -> Session:
     store, history = ArrayStore(), session.history
     records = (
         store.put_direction(direction(), "portraits-vae"),
@@ -65,6 +78,24 @@ def sample_session(version: int = SESSION_VERSION) -> Session:
     history.undo()
     arrays = {**session.arrays, **store.subset(history.array_hashes() - session.arrays.keys())}
     return Session(history, arrays, session.view)
+
+
+def _with_denoising(session: Session) -> Session:
+    """A run of its own latents with a branch of a branch, and one that follows the canvas."""
+    session.history.redo()
+    history, noise = session.history, np.linspace(-1, 1, 12, dtype=np.float32).reshape(1, 3, 2, 2)
+    key = content_hash(noise)
+    options = {"sampler": "ddim", "steps": 12, "guidance": 2.5}
+    base = Picture(model="faces", space="noise", stored={"noise": key}, options=options)
+    first = DenoisingBranch(path="4:guidance=3,attr.smile=1", title="Smîle", slot=2)
+    second = DenoisingBranch(path="4:guidance=3,attr.smile=1/8:noise=7", slot=5)
+    run = Denoising(base=base, branches=(first, second))
+    history.push(history.document.model_copy(update={"denoising": run}), "Branch")
+    seeded = Picture(model="faces", space="noise", seeds=(3,), options={"steps": 8})
+    follows = Denoising(base=seeded, follows=True)
+    history.push(history.document.model_copy(update={"denoising": follows}), "8 steps")
+    history.undo()
+    return Session(history, {**session.arrays, key: noise}, session.view)
 
 
 def _first_session() -> Session:

@@ -341,10 +341,13 @@ def test_an_older_version_is_migrated_step_by_step(
     def from_2(content: dict[str, Any]) -> dict[str, Any]:
         return {**content, "view": {"steps": [*content["view"].get("steps", []), "2->3"]}}
 
-    monkeypatch.setattr(session, "SESSION_VERSION", 3)
-    monkeypatch.setattr(session, "MIGRATIONS", {1: from_1, 2: from_2})
+    second = session.MIGRATIONS[2]
+    monkeypatch.setattr(session, "MIGRATIONS", {1: from_1, 2: lambda c: from_2(second(c))})
     assert load_session(FOLDER / "v1" / "sample.latentlab").view == {"steps": ["1->2", "2->3"]}
-    assert load_session(saved).view == {"steps": ["2->3"]}
+    old = load_session(FOLDER / "v2" / "sample.latentlab")
+    assert old.view["steps"] == ["2->3"]
+    assert old.history.document.denoising is None
+    assert "steps" not in load_session(saved).view
 
 
 def test_missing_and_changed_arrays_are_told(saved: Path) -> None:
