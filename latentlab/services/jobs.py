@@ -49,6 +49,9 @@ JOBS: dict[str, str] = {
     "dimension_directions": "latentlab.services.directions_axes:dimension_directions",
     "sample_film": "latentlab.services.film:sample_film_job",
     "preview_data": "latentlab.services.data_preview:preview_data",
+    "fit_photo": "latentlab.services.photo_denoise:fit_photo_job",
+    "sample_portrait": "latentlab.services.photo_denoise:sample_portrait_job",
+    "invert_photo": "latentlab.services.photo_denoise:invert_photo_job",
 }
 """Job function by kind, as ``module:function``."""
 
