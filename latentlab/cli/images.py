@@ -174,12 +174,13 @@ def read_photo(backend: Any, path: Path) -> Any:
 
 
 def _encode(backend: Any, photo: Any, condition: Condition | None = None) -> Any:
-    from latentlab.services.renderer import encode_photo
+    from latentlab.services.renderer import encode_turns
 
     progress, last = Progress(), None
-    for last in encode_photo(backend, photo, condition):
-        if last.count > 1:
-            progress(last.index, last.count, "encoding")
+    for turn in encode_turns(backend, photo, condition):
+        last = turn.update or last
+        if turn.total > 1:
+            progress(turn.done, turn.total, turn.message.lower())
     if last is None:
         raise LatentLabError("The model gave no latent for this photograph: choose another model.")
     return last
@@ -216,7 +217,7 @@ class Edit:
         library = self.machine.library()
         entry = library.resolve(self.model)
         backend = library.backend(self.model)
-        seeds, stored = self._source(backend)
+        seeds, stored, options = self._source(backend)
         picture = build_picture(
             backend.spec,
             model=entry.id,
@@ -226,13 +227,14 @@ class Edit:
             space=self.decoding.space,
             edits=edits,
             condition=self.decoding.condition(),
-            options=self.decoding.options(),
+            options={**options, **self.decoding.options()},
         )
         _write(library, self.out, picture, stored, self.grid, own)
         count = len(seeds) if stored is None else stored.batch
         return _report(self.json, self.out, picture, count)
 
-    def _source(self, backend: Any) -> tuple[tuple[int, ...], Latents | None]:
+    def _source(self, backend: Any) -> tuple[tuple[int, ...], Latents | None, dict[str, Option]]:
+        """Return seeds, or latents and the options that bring them back to their photograph."""
         from latentlab.core.seeds import parse_seeds
         from latentlab.services.commands import imported
         from latentlab.services.export import load_latents
@@ -244,10 +246,11 @@ class Edit:
             )
         if self.input is not None:
             found = _encode(backend, read_photo(backend, self.input), self.decoding.condition())
-            return (), found.latents
+            return (), found.latents, dict(found.options)
         if self.latents is not None:
-            return (), imported(backend.spec, load_latents(self.latents))
-        return parse_seeds(self.seeds if self.seed is None else str(self.seed)), None  # type: ignore[arg-type]
+            return (), imported(backend.spec, load_latents(self.latents)), {}
+        given_seeds = self.seeds if self.seed is None else str(self.seed)
+        return parse_seeds(given_seeds or ""), None, {}
 
 
 @dataclass(frozen=True)
@@ -281,7 +284,13 @@ class Encode:
         condition = Condition(class_index=self.label)
         found = [_encode(backend, read_photo(backend, path), condition) for path in self.images]
         latents = stack([update.latents for update in found])
-        picture = build_picture(backend.spec, model=entry.id, stored=latents, condition=condition)
+        picture = build_picture(
+            backend.spec,
+            model=entry.id,
+            stored=latents,
+            condition=condition,
+            options=dict(found[0].options),
+        )
         save_latents(self.out, latents, picture)
         if self.reconstruction is not None:
             _write(library, self.reconstruction, picture, latents, Grid())

@@ -50,7 +50,7 @@ class Layout(Frozen):
     scale: int = 1
 
 
-def _number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return the shortest text that reads back as the same float."""
     text = repr(float(value))
     return text.removesuffix(".0")
@@ -78,12 +78,13 @@ def quote(arguments: list[str], platform: str | None = None) -> str:
     return subprocess.list2cmdline(arguments) if windows else shlex.join(arguments)
 
 
-def _condition_arguments(condition: Condition) -> list[str]:
+def condition_arguments(condition: Condition) -> list[str]:
+    """Return the words of a condition that commands on pictures take."""
     found: list[str] = []
     if condition.class_index is not None:
         found += ["--label", str(condition.class_index)]
     for name, value in condition.attributes.items():
-        found += ["--attribute", f"{name}={_number(value)}"]
+        found += ["--attribute", f"{name}={format_number(value)}"]
     if condition.text is not None:
         found += ["--text", condition.text]
     return [*found, "--unconditional"] if condition.null else found
@@ -132,14 +133,14 @@ def command_arguments(
     if picture.space != default_space:
         words += ["--space", picture.space]
     if not picture.stored and (not edit or picture.temperature != 1):
-        words += ["--temperature", _number(picture.temperature)]
-    words += _condition_arguments(picture.condition)
+        words += ["--temperature", format_number(picture.temperature)]
+    words += condition_arguments(picture.condition)
     for name, value in picture.options.items():
         words += ["--option", f"{name}={format_option(value)}"]
     for name in directions:
         words += ["--direction", name]
     for name, value in picture.edits.items():
-        words += ["--set", f"{name}={_number(value)}"]
+        words += ["--set", f"{name}={format_number(value)}"]
     words += _layout_arguments(layout or Layout())
     single = len(picture.seeds) == 1 or edit
     return [*words, "--out", out or ("face.png" if single else "grid.png")]
@@ -177,7 +178,7 @@ def command_for(
         if _photo_makes_it(picture):
             photo = str(Path(picture.photo_path or "").absolute())
         else:
-            latents = str(_keep_latents(picture, stored))
+            latents = str(keep_latents(picture, stored))
     named = entry is None or entry.portable
     model = picture.model if named or entry is None else str(entry.path)
     header = None if entry is None else entry.header
@@ -198,20 +199,23 @@ def command_for(
 def _photo_makes_it(picture: Picture) -> bool:
     """Whether encoding the photograph again gives the picture's latents.
 
-    A condition may have been changed since, and encoding depends on it.
+    A condition may have been changed since, or options, and encoding depends on them.
     """
     return (
         bool(picture.photo and picture.photo_path)
         and picture.condition == Condition()
+        and not picture.options
         and Path(picture.photo_path or "").is_file()
     )
 
 
-def _keep_latents(picture: Picture, stored: Latents | None) -> Path:
+def keep_latents(picture: Picture, stored: Latents | None) -> Path:
+    """Write the latents of a picture to the person's data folder, once; return the file."""
     check_stored(picture, stored)
     if stored is None:
         raise LatentLabError("This picture has no latents of its own: sample it again.")
-    mark = "-".join(picture.stored[name][:12] for name in sorted(picture.stored)[:1])
+    # By all parts: latents of one photograph may share some of them.
+    mark = "-".join(picture.stored[name][:12] for name in sorted(picture.stored))
     path = data_folder() / "latents" / f"{mark}.safetensors"
     if not path.is_file():
         save_latents(path, stored)
@@ -350,7 +354,9 @@ def write_picture(
     layout: Layout | None = None,
     directions: Mapping[str, Direction] | None = None,
 ) -> Iterator[tuple[int, int]]:
-    """Render a picture for keeping and write its PNG; yield (images done, images in all).
+    """Render a picture for keeping and write its PNG; yield (done, in all) of the images.
+
+    Of a model of many steps, its network evaluations are counted.
 
     ``directions`` are the person's own: those that the edits name stand in the PNG.
 
@@ -365,11 +371,10 @@ def write_picture(
     # What makes no grid is said before hours of decoding, not after.
     grid_shape(latents.batch, height, width, **layout.model_dump())
     chunks: list[NDArray[np.uint8]] = []
-    done = 0
-    for images in renderer.exact_chunks(picture, latents):
-        chunks.append(images)
-        done += len(images)
-        yield done, latents.batch
+    for turn in renderer.exact_turns(picture, latents, stored):
+        if turn.images is not None:
+            chunks.append(turn.images)
+        yield turn.done, turn.total
     metadata = picture_metadata(picture, stored, backend.spec, layout, directions)
     save_png(Path(path), np.concatenate(chunks), metadata=metadata, **layout.model_dump())
 

@@ -133,7 +133,11 @@ def encoded_photo(
 ) -> EncodedPhoto:
     """Return the picture of an encoded photograph and all that is shown beside it."""
     picture = build_picture(
-        spec, model=model, stored=update.latents, condition=update.condition or Condition()
+        spec,
+        model=model,
+        stored=update.latents,
+        condition=update.condition or Condition(),
+        options=dict(update.options),
     ).model_copy(
         update={
             "photo": content_hash(photo),
@@ -170,9 +174,9 @@ def encode_photo_job(
 ) -> Generator[Progress, None, EncodedPhoto]:
     """Encode a photograph (a file, its bytes, or uint8 ``(H, W, C)``); returns ``EncodedPhoto``.
 
-    Each turn of an encoder that works in steps is a partial ``EncodedPhoto``.
+    What an encoder has found so far is a partial ``EncodedPhoto``, where it was decoded.
     """
-    from latentlab.services.renderer import encode_photo
+    from latentlab.services.renderer import encode_turns
 
     yield 0, 1, "Reading the photograph"
     entry = context.library.resolve(model)
@@ -180,9 +184,12 @@ def encode_photo_job(
     image = prepare_photo(photo, backend.spec)
     path = Path(photo) if isinstance(photo, (str, Path)) else None
     found: EncodedPhoto | None = None
-    for update in encode_photo(backend, image, condition, options):
-        found = encoded_photo(backend.spec, entry.id, image, update, path)
-        yield update.index, update.count, "Encoding", found
+    for turn in encode_turns(backend, image, condition, options):
+        if turn.update is None:
+            yield turn.done, turn.total, turn.message
+            continue
+        found = encoded_photo(backend.spec, entry.id, image, turn.update, path)
+        yield turn.done, turn.total, turn.message, found
     if found is None:
         raise LatentLabError(f"'{entry.id}' gave no latents for this photograph: try another one.")
     return found
