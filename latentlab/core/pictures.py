@@ -17,7 +17,7 @@ from latentlab.core.noise import MAX_SEED
 from latentlab.core.seeds import MAX_SEEDS
 
 MAX_AMOUNT = 1e6
-"""Largest slider value, temperature or option that a file may hold."""
+"""Largest slider value, temperature or option that a file may hold; whole options may be seeds."""
 _MAX_ENTRIES = 1000
 _HASH = re.compile(r"[0-9a-f]{64}")
 # No file and no command line can hold these.
@@ -67,7 +67,7 @@ def sound_hash(text: str) -> bool:
 def _sound(picture: Picture) -> bool:
     """Whether numbers are finite and of a sane size, and hashes are hashes."""
     numbers = [picture.temperature, *picture.edits.values()]
-    numbers += [v for v in picture.options.values() if isinstance(v, (int, float))]
+    numbers += [v for v in picture.options.values() if isinstance(v, float)]
     numbers += list(picture.condition.attributes.values())
     texts = [picture.model, picture.fingerprint, picture.space, picture.name]
     texts += [picture.photo_path or "", picture.condition.text or "", *picture.edits]
@@ -79,6 +79,7 @@ def _sound(picture: Picture) -> bool:
         and bool(picture.seeds) != bool(picture.stored)
         and all(len(table) <= _MAX_ENTRIES for table in sizes)
         and all(abs(n) <= MAX_AMOUNT and math.isfinite(n) for n in numbers)
+        and all(abs(v) <= MAX_SEED for v in picture.options.values() if isinstance(v, int))
         and picture.temperature >= 0
         and all(sound_text(text) for text in texts)
         and all(sound_hash(value) for value in picture.array_hashes())

@@ -22,12 +22,14 @@ from latentlab.services.library import Entry, ModelLibrary
 from latentlab.ui import document_directions, edits
 from latentlab.ui.bridge import Bridge
 from latentlab.ui.controller_arrays import ArrayActions
+from latentlab.ui.controller_denoise import DenoiseActions
 from latentlab.ui.controller_directions import DirectionActions
 from latentlab.ui.controller_edits import EditActions
 from latentlab.ui.controller_effects import EffectActions
 from latentlab.ui.controller_files import FileActions
 from latentlab.ui.controller_models import ModelActions
 from latentlab.ui.controller_runs import RunActions
+from latentlab.ui.controller_sampling import SamplingActions
 from latentlab.ui.controller_tray import TrayActions
 from latentlab.ui.controller_watch import WatchActions
 from latentlab.ui.document_directions import moves
@@ -48,6 +50,8 @@ class Controller(
     ArrayActions,
     WatchActions,
     RunActions,
+    DenoiseActions,
+    SamplingActions,
     QObject,
 ):
     """What the window shows and every change of it.

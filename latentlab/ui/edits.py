@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from latentlab.core.denoising import GUIDED
 from latentlab.core.document import Document, Picture, TrayItem
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
@@ -16,6 +18,9 @@ from latentlab.core.noise import MAX_SEED
 from latentlab.core.spec import ModelSpec
 from latentlab.core.store import ArrayStore
 
+NOISE = "noise"
+"""Latent space of the noise that a diffusion model starts from."""
+_STORED_ONLY = ("start_at", "branch", "stop_at", "show", "task", "factor")
 FIRST_COUNT = 12
 """Images of the grid that a freshly opened model shows: at twice their size in a small window."""
 
@@ -118,8 +123,21 @@ def sampled(
             "photo_path": None,
             "name": "",
             "temperature": picture.temperature if temperature is None else temperature,
+            **_of_the_prior(picture),
         }
     )
+
+
+def _of_the_prior(picture: Picture) -> dict[str, Any]:
+    """Return space and options without what belongs to stored latents alone.
+
+    Those of a corrupted or half-known photograph begin at a time of their own, or in a space
+    beside the noise.
+    """
+    if not picture.stored:
+        return {}
+    options = {k: v for k, v in picture.options.items() if k not in _STORED_ONLY}
+    return {"options": options, "space": NOISE if picture.space == GUIDED else picture.space}
 
 
 def without_edits(picture: Picture, names: list[str] | None) -> Picture:

@@ -396,7 +396,9 @@ def test_conditions_are_offered_only_when_the_model_has_them(tmp_path, qtbot, br
     qtbot.keyClick(panel.strip.label, Qt.Key.Key_Down)
     qtbot.keyClick(panel.strip.label, Qt.Key.Key_Down)
     assert controller.document.canvas.condition.class_index == 1
-    panel.strip.attributes.edited.emit("age", 0.4)
+    age = panel.strip.attributes.form.rows["age"].slider
+    for _ in range(4):
+        qtbot.keyClick(age, Qt.Key.Key_Right)
     assert controller.document.canvas.condition.attributes == {"age": 0.4}
     controller.undo()
     assert controller.document.canvas.condition.attributes == {}

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from itertools import count
 
-from PySide6.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QToolButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
+from latentlab.core.denoising import Sampling
 from latentlab.core.document import Picture
 from latentlab.core.latents import Condition
 from latentlab.core.spec import ModelSpec
 from latentlab.ui.edits import batch_of
-from latentlab.ui.widgets.condition_button import ConditionButton
+from latentlab.ui.widgets.condition_button import ClassBox, ConditionButton
 from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSlider, QuietSpinBox
+from latentlab.ui.widgets.sampling_controls import SamplingControls, together
+from latentlab.ui.widgets.sampling_text import frame_words
 from latentlab.ui.widgets.seed_box import SeedBox
 from latentlab.ui.widgets.sigma_slider import EditBurst
 
 MAX_COUNT = 64
 MAX_TEMPERATURE = 1.5
 _STEPS = 100
-
-
-def _group(*widgets: QWidget) -> QWidget:
-    """Return widgets that stay together when the strip wraps."""
-    box = QWidget()
-    layout = QHBoxLayout(box)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(4)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return box
 
 
 class SamplingStrip(QWidget):
@@ -66,15 +52,20 @@ class SamplingStrip(QWidget):
         layout.addWidget(self._build_seed())
         layout.addWidget(self._build_count())
         layout.addWidget(self._build_temperature())
-        self.label = QComboBox()
-        self.label.setAccessibleName("Label")
-        self.label.setToolTip("The class that the model is asked for")
-        self.label.activated.connect(self._choose_label)
-        self._label_group = _group(self._caption("&Label", self.label), self.label)
-        layout.addWidget(self._label_group)
+        self.label = ClassBox()
+        self.label.chosen.connect(self._choose_label)
+        self._label_group = together(self._caption("&Label", self.label), self.label)
         self.attributes = ConditionButton()
-        self.attributes.edited.connect(self._set_attributes)
-        layout.addWidget(self.attributes)
+        self.attributes.changed.connect(self._set_condition)
+        self.attributes.gesture_ended.connect(self._end_gesture)
+        self.sampling = SamplingControls(self)
+        self.sampling.changed.connect(self._set_options)
+        self.sampling.gesture_ended.connect(self._end_gesture)
+        self.frame = self._button("", "Show the result of the run", self._leave_frame)
+        self.branch = self._button("", "Leave the branch: show the run itself", self._leave_branch)
+        for widget in (self._label_group, self.attributes, *self.sampling.groups, self.frame,
+                       self.branch):  # fmt: skip
+            layout.addWidget(widget)
 
     def _caption(self, text: str, buddy: QWidget) -> QLabel:
         label = QLabel(text)
@@ -105,7 +96,7 @@ class SamplingStrip(QWidget):
             button.setFixedWidth(22)
             button.setAutoRaise(True)
         caption = self._caption("&Seed", self.seed)
-        return _group(caption, self.seed, self.previous, self.next, self.reroll)
+        return together(caption, self.seed, self.previous, self.next, self.reroll)
 
     def _build_count(self) -> QWidget:
         self.count = QuietSpinBox()
@@ -113,7 +104,7 @@ class SamplingStrip(QWidget):
         self.count.setAccessibleName("Number of images")
         self.count.setToolTip(f"How many images: 1 to {MAX_COUNT}, with seeds in a row")
         self.count.valueChanged.connect(lambda value: self._set("count", count=value))
-        return _group(self._caption("&Images", self.count), self.count)
+        return together(self._caption("&Images", self.count), self.count)
 
     def _build_temperature(self) -> QWidget:
         tip = (
@@ -140,7 +131,7 @@ class SamplingStrip(QWidget):
             lambda value: self._set("temperature", temperature=round(value, 2))
         )
         caption = self._caption("Tem&p.", self.temperature_box)
-        return _group(caption, self.temperature, self.temperature_box)
+        return together(caption, self.temperature, self.temperature_box)
 
     # From the person to the document.
 
@@ -158,25 +149,29 @@ class SamplingStrip(QWidget):
         self._gesture = next(self._gestures)
         self._controller.end_merge()
 
-    def _set_condition(self, label: str, merge_key: str | None = None, **values: object) -> None:
-        canvas = self._controller.document.canvas
-        if canvas is None:
-            return
-        condition = canvas.condition.model_copy(update=values)
-        picture = canvas.model_copy(update={"condition": condition})
-        self._controller.apply_canvas(picture, label, merge_key)
+    def _set_condition(self, condition: Condition, name: str) -> None:
+        if not self._following:
+            self._controller.set_condition(condition, f"condition {name} {self._gesture}")
 
-    def _choose_label(self, index: int) -> None:
-        name = self.label.itemText(index)
-        self._set_condition(f"Label {name}", class_index=self.label.itemData(index))
-
-    def _set_attributes(self, name: str, value: float) -> None:
+    def _choose_label(self, index: int | None) -> None:
         canvas = self._controller.document.canvas
         if canvas is not None:
-            self._burst.touch()
-            values = {**canvas.condition.attributes, name: value}
-            key = f"condition {name} {self._gesture}"
-            self._set_condition(f"Condition {name} {value:.2f}", key, attributes=values)
+            update = {"class_index": index, "null": False}
+            self._controller.set_condition(canvas.condition.model_copy(update=update))
+
+    def _set_options(self, sampling: Sampling, name: str) -> None:
+        if not self._following:
+            if name == "noise_seed":
+                self._burst.touch()
+            self._controller.set_options(sampling, f"sampling {name} {self._gesture}")
+
+    def _leave_frame(self) -> None:
+        update = {"stop_at": None, "show": "x0"}
+        self._controller.set_options(self._controller.sampling.model_copy(update=update))
+
+    def _leave_branch(self) -> None:
+        update = {"branch": "", "stop_at": None, "show": "x0"}
+        self._controller.set_options(self._controller.sampling.model_copy(update=update))
 
     # From the document to the controls.
 
@@ -185,16 +180,10 @@ class SamplingStrip(QWidget):
         model = self._controller.model
         spec: ModelSpec | None = None if model is None else model.spec
         conditions = () if spec is None else spec.conditions
-        self.label.clear()
-        if spec is not None and "class" in conditions:
-            self.label.addItem("not told", None)
-            for index, name in enumerate(spec.class_names):
-                self.label.addItem(name, index)
+        self.label.set_names(spec.class_names if spec is not None else ())
         self._label_group.setVisible("class" in conditions)
-        self.attributes.setVisible("attributes" in conditions)
-        self.attributes.set_names(
-            spec.attribute_names if spec is not None and "attributes" in conditions else ()
-        )
+        self.attributes.set_spec(spec)
+        self.sampling.set_spec(spec)
         self._follow()
 
     def _follow(self, *_: object) -> None:
@@ -216,7 +205,9 @@ class SamplingStrip(QWidget):
         self.temperature_box.setValue(picture.temperature)
         for widget in (self.temperature, self.temperature_box):
             widget.setEnabled(not picture.stored)
-        self._follow_condition(picture.condition)
+        self.label.set_condition(picture.condition)
+        self.attributes.set_condition(picture.condition)
+        self._follow_options(picture)
         self._following = False
 
     def _batch(self, picture: Picture) -> int:
@@ -225,7 +216,16 @@ class SamplingStrip(QWidget):
         known = all(key in self._controller.store for key in picture.stored.values())
         return batch_of(picture, self._controller.store) if known else 1
 
-    def _follow_condition(self, condition: Condition) -> None:
-        index = self.label.findData(condition.class_index)
-        self.label.setCurrentIndex(max(0, index))
-        self.attributes.set_values(condition.attributes)
+    def _follow_options(self, picture: Picture) -> None:
+        """Show how a diffusion model samples; of the other families nothing."""
+        model = self._controller.model
+        able = model is not None and model.spec.diffusion is not None
+        self.sampling.set_visible(able)
+        sampling = self._controller.sampling if able else Sampling()
+        if able:
+            self.sampling.set_sampling(sampling, picture.condition)
+        words = frame_words(sampling)
+        self.frame.setVisible(bool(words))
+        self.frame.setText(f"{', '.join(words).capitalize()} ✕")
+        self.branch.setVisible(bool(sampling.branch))
+        self.branch.setText(f"Branch {sampling.branch} ✕")
