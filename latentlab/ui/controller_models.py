@@ -88,6 +88,8 @@ class ModelActions:
             with self.reporting():
                 self._load(self.library.resolve(name))
         self.render_canvas()
+        if self._denoise is not None:
+            self._denoise.worker_restarted()
 
     def _follow_model(self, model: str) -> None:
         """Make the model of a picture the current one, if it is here."""
