@@ -8,8 +8,13 @@ import torch.nn.functional as functional
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from latentlab.core.families.diffusion import MOST_TIMESTEPS, Prediction
-from latentlab.core.noise_schedule import NoiseSchedule, ScheduleName, noise_schedule
+from latentlab.core.families.diffusion import Prediction, Sides, Widths
+from latentlab.core.noise_schedule import (
+    MOST_TIMESTEPS,
+    NoiseSchedule,
+    ScheduleName,
+    noise_schedule,
+)
 from latentlab.core.spec import Frozen
 
 SMALL_ATTENTION = 16
@@ -46,9 +51,9 @@ class DiffusionConfig(Frozen):
     image_size: int = Field(default=32, ge=4, le=1024)
     channels: Literal[1, 3] = 3
     patch: Literal[1, 2, 4] = 1
-    widths: tuple[int, ...] = Field(default=(64, 96), min_length=1, max_length=6)
+    widths: Widths = (64, 96)
     blocks: int = Field(default=2, ge=1, le=8)
-    attention: tuple[int, ...] = Field(default=(), max_length=6)
+    attention: Sides = ()
     mid_attention: bool = True
     head_dim: int = Field(default=32, ge=1, le=512)
     groups: int = Field(default=8, ge=1, le=128)
@@ -63,10 +68,12 @@ class DiffusionConfig(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> DiffusionConfig:
+        if not self.widths:
+            raise ValueError("widths name at least one level")
         step = self.patch << (len(self.widths) - 1)
         if self.image_size % step:
             raise ValueError(f"image_size must be a multiple of {step} for these levels")
-        bad = [w for w in self.widths if w % self.groups or not 0 < w <= 2048]
+        bad = [w for w in self.widths if w % self.groups]
         if bad:
             raise ValueError(f"widths must be multiples of groups ({self.groups}), not {bad[0]}")
         if any(side not in self.sides for side in self.attention):

@@ -18,7 +18,8 @@ SIZES = (16, 32, 64, 128, 256)
 """Heights and widths of the images that a diffusion model works on, in pixels."""
 Prediction = Literal["epsilon", "x0", "v"]
 Widths = Annotated[
-    tuple[Annotated[int, Field(ge=8, le=1024)], ...], Field(strict=False, min_length=1)
+    tuple[Annotated[int, Field(ge=8, le=1024)], ...],
+    Field(strict=False, max_length=6),
 ]
 Sides = Annotated[tuple[int, ...], Field(strict=False, max_length=6)]
 
@@ -63,7 +64,6 @@ class DiffusionSettings(FamilySettings):
         "Channels of each level, the finest first; each level halves the side. Time grows with "
         "their squares.",
         unit="channels",
-        max_length=6,
     )
     blocks: int = setting(
         2,
