@@ -29,6 +29,7 @@ class Row:
 BUILTIN: dict[str, tuple[Row, ...]] = {
     "latentlab.backends": (
         Row("vae", "Variational autoencoder", "latentlab.backends.vae:VaeBackend"),
+        Row("diffusion", "Diffusion model", "latentlab.backends.diffusion:DiffusionBackend"),
     ),
     "latentlab.panels": (
         Row(

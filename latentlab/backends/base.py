@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -28,6 +28,8 @@ class EncodeUpdate:
         reconstruction: decoded images ``(B, C, H, W)`` in [-1, 1]; ``None`` where
             ``options["reconstruct"]`` is false and they were not needed.
         residual: mean squared error per image, ``(B,)``, on the [-1, 1] scale; ``None`` likewise.
+        options: of ``decode`` that lead from ``latents`` back to the images; a picture of them
+            keeps these.
     """
 
     index: int
@@ -36,6 +38,7 @@ class EncodeUpdate:
     condition: Condition | None
     reconstruction: Tensor | None
     residual: Tensor | None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
