@@ -13,6 +13,7 @@ from typing import Annotated, Any, Union
 
 import tyro
 
+from latentlab.cli.denoise import Denoise
 from latentlab.cli.directions import Arithmetic, Direction, Labels
 from latentlab.cli.effects import Orthogonalise
 from latentlab.cli.images import Decode, Edit, Encode, Sample
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Any] = {
     "sample": Sample,
     "encode": Encode,
     "decode": Decode,
+    "denoise": Denoise,
     "labels": Labels,
     "direction": Direction,
     "arithmetic": Arithmetic,

@@ -66,7 +66,7 @@ def _meta(latents: Latents, picture: Picture | None) -> str:
     return json.dumps(values, allow_nan=False)
 
 
-def _npz_bytes(arrays: Mapping[str, Array]) -> bytes:
+def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Return what ``numpy.savez`` writes, for any part names, with a fixed date."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -93,7 +93,7 @@ def save_latents(path: Path, latents: Latents, picture: Picture | None = None) -
     if path.suffix == ".safetensors":
         data = save_arrays(arrays, {_META: text})
     elif path.suffix == ".npz":
-        data = _npz_bytes({_META: np.frombuffer(text.encode(), np.uint8), **arrays})
+        data = npz_bytes({_META: np.frombuffer(text.encode(), np.uint8), **arrays})
     else:
         raise LatentLabError(
             f"Latents cannot be written as '{path.suffix}': use .safetensors or .npz."

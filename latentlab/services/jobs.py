@@ -48,6 +48,8 @@ JOBS: dict[str, str] = {
     "look_at_run": "latentlab.services.run_models:look_at_run",
     "dimension_directions": "latentlab.services.directions_axes:dimension_directions",
     "sample_film": "latentlab.services.film:sample_film_job",
+    "denoise": "latentlab.services.denoise:denoise_job",
+    "export_denoising": "latentlab.services.denoise_export:export_denoising_job",
     "preview_data": "latentlab.services.data_preview:preview_data",
     "fit_photo": "latentlab.services.photo_denoise:fit_photo_job",
     "sample_portrait": "latentlab.services.photo_denoise:sample_portrait_job",
