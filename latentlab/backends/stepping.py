@@ -16,6 +16,11 @@ STEPS = "steps"
 """The capability of models that make their images in many evaluations."""
 
 
+def in_steps(backend: Any) -> bool:
+    """Whether a model makes its images in many network evaluations."""
+    return STEPS in backend.spec.capabilities
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One evaluation of a network that decodes.
@@ -53,7 +58,7 @@ def evaluations(
         condition: of ``decode``.
         options: of ``decode``.
     """
-    if STEPS not in backend.spec.capabilities:
+    if not in_steps(backend):
         with torch.inference_mode():
             images = backend.decode(latents, space=space, condition=condition, options=options)
         yield Evaluation(1, 1, images, images)

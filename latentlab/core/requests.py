@@ -38,6 +38,7 @@ class PreviewRequest:
         exact: decode in the fixed micro-batch, for bytes that are kept or exported.
         directions: the person's own that the picture's edits name, beside the model's own; by the
             same name, the person's wins.
+        decode: false asks for the latents alone, which are there at once.
     """
 
     channel: str
@@ -46,6 +47,7 @@ class PreviewRequest:
     stored: Latents | None = None
     exact: bool = False
     directions: Mapping[str, Direction] = field(default_factory=dict)
+    decode: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +57,11 @@ class PreviewResult:
     Attributes:
         channel: of the request.
         sequence: of the request.
-        images: uint8 ``(batch, H, W, C)``, C being 1 or 3; ``None`` with ``failure``.
+        images: uint8 ``(batch, H, W, C)``, C being 1 or 3; ``None`` with ``failure``, and where
+            only the latents were asked for.
         latents: the latents that were decoded, edits included.
         failure: set when the request could not be served.
-        forward_ms: time in the network.
+        forward_ms: time in the network, over all its evaluations so far.
         total_ms: time from taking the request to having the bytes.
         final: false for a first, rough image of a model with many steps.
     """

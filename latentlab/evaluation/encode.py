@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentlab.backends.base import EncodeUpdate
+from latentlab.backends.stepping import in_steps
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.data.base import ImageDataset
@@ -21,6 +22,7 @@ CHUNK = 64
 """Images of 64x64 in one turn: few enough that previews between two turns do not wait long."""
 _PIXELS = CHUNK * 64 * 64
 _FEWEST, _MOST = 4, 256
+_STEPPED = 16
 AHEAD = 2
 """Chunks that are read while the network works on another one."""
 
@@ -28,7 +30,12 @@ Progress = tuple[int, int, str]
 
 
 def chunk_for(backend: Any) -> int:
-    """Return how many images a model encodes in one turn: fewer large ones, more on a GPU."""
+    """Return how many images a model encodes in one turn: fewer large ones, more on a GPU.
+
+    A model of many steps takes few, and a turn for each of its network evaluations.
+    """
+    if in_steps(backend):
+        return _STEPPED
     _, height, width = backend.spec.image_shape
     pixels = _PIXELS if backend.device.type == "cpu" else 4 * _PIXELS
     return max(_FEWEST, min(_MOST, pixels // (height * width)))
@@ -113,7 +120,8 @@ def encode_images(
     images = read_ahead(dataset, chunk or chunk_for(backend))
     try:
         for levels in images:
-            for name, rows in _encoded(backend, levels).items():
+            encoded = yield from _encoded(backend, levels, (done, count, message))
+            for name, rows in encoded.items():
                 if name not in found:
                     found[name] = np.empty((count, *rows.shape[1:]), rows.dtype)
                 found[name][done : done + len(rows)] = rows
@@ -125,9 +133,23 @@ def encode_images(
     return Latents(space.name, found)
 
 
-@torch.inference_mode()
-def _encoded(backend: Any, levels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+def _encoded(
+    backend: Any, levels: NDArray[np.uint8], report: Progress
+) -> Generator[Progress, None, dict[str, NDArray[Any]]]:
+    """Encode some images; yield between the turns of an encoder that takes several."""
     pixels = to_network(levels, backend.device)
     updates = backend.encode(pixels, options={"reconstruct": False})
-    last: EncodeUpdate = deque(updates, maxlen=1)[0]
+    done, total, message = report
+    last: EncodeUpdate | None = None
+    while True:
+        # A generator must not yield inside the mode: it would leak into the asker's code.
+        with torch.inference_mode():
+            update = next(updates, None)
+        if update is None:
+            break
+        last = update
+        if update.index < update.count:
+            yield done + len(levels) * update.index // update.count, total, message
+    if last is None:
+        raise RuntimeError("the model gave no latents")
     return {name: values.float().cpu().numpy() for name, values in last.latents.items()}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from latentlab.backends.images import to_levels
 from latentlab.backends.probe import Probe
+from latentlab.backends.stepping import decode_turns, in_steps
 from latentlab.core.direction import Direction, apply_edits
 from latentlab.core.effects import EditFigures
 from latentlab.core.errors import LatentLabError
@@ -37,6 +38,8 @@ class Reader(Protocol):
 
 
 CHUNK = 64
+STEPPED_CHUNK = 16
+"""Of a model of many steps: who waits for a turn waits for one network evaluation of so many."""
 SEEDS_A_SET = 1_000_000
 """Prior samples of measurement ``seed`` begin at seed times this."""
 
@@ -65,6 +68,34 @@ def decoded_levels(backend: Any, latents: Latents) -> NDArray[np.uint8]:
     """Return the images of latents, uint8 ``(B, H, W, C)``: what a person sees."""
     parts = {n: torch.from_numpy(np.array(a)).to(backend.device) for n, a in latents.items()}
     return to_levels(backend.decode(parts, space=latents.space))
+
+
+def levels_in_turns(
+    backend: Any, latents: Latents, report: Progress
+) -> Generator[Progress, None, NDArray[np.uint8]]:
+    """Return what ``decoded_levels`` does; yield after each evaluation of a model of many steps.
+
+    Args:
+        backend: of the model.
+        latents: B rows.
+        report: (done, total, message) so far, in images; B more are done at the end.
+    """
+    if not in_steps(backend):
+        return decoded_levels(backend, latents)
+    done, total, message = report
+    parts = {n: torch.from_numpy(np.array(a)).to(backend.device) for n, a in latents.items()}
+    turns = decode_turns(backend, parts, space=latents.space)
+    while True:
+        try:
+            index, count = next(turns)
+        except StopIteration as stop:
+            return to_levels(stop.value)
+        yield done + latents.batch * index // count, total, message
+
+
+def chunk_of(backend: Any, chunk: int = CHUNK) -> int:
+    """Return how many images a model decodes in one turn, at most ``chunk``."""
+    return min(chunk, STEPPED_CHUNK) if in_steps(backend) else chunk
 
 
 def paired_changes(
@@ -127,19 +158,22 @@ def changes_of(
     if changes is None:
         changes = np.empty((len(directions), count, len(columns)))
     total = count * (len(directions) + 1)
-    done = 0
+    done, chunk = 0, chunk_of(backend, chunk)
     for start in range(0, count, chunk):
         rows = slice(start, min(start + chunk, count))
         latents = samples(rows)
-        before = reader.standardised(decoded_levels(backend, latents), columns)
+        at = (done, total, "reading samples")
+        images = yield from levels_in_turns(backend, latents, at)
+        before = reader.standardised(images, columns)
         done += latents.batch
         yield done, total, "reading samples"
         for i, direction in enumerate(directions):
             moved = apply_edits(latents, {direction.name: amount}, {direction.name: direction})
-            after = reader.standardised(decoded_levels(backend, moved), columns)
-            changes[i, rows] = after - before
+            message = f"editing {direction.name}"
+            images = yield from levels_in_turns(backend, moved, (done, total, message))
+            changes[i, rows] = reader.standardised(images, columns) - before
             done += latents.batch
-            yield done, total, f"editing {direction.name}"
+            yield done, total, message
     return changes
 
 
@@ -263,9 +297,11 @@ def frechet(
     space = backend.spec.space().name
     seeds = prior_seeds(seed, samples)
     made, real = [], []
-    for start in range(0, samples, CHUNK):
-        latents = prior_latents(backend, space, seeds[start : start + CHUNK])
-        made.append(probe.features(decoded_levels(backend, latents)))
+    chunk = chunk_of(backend)
+    for start in range(0, samples, chunk):
+        latents = prior_latents(backend, space, seeds[start : start + chunk])
+        at = (start, samples + count, "prior samples")
+        made.append(probe.features((yield from levels_in_turns(backend, latents, at))))
         yield start + latents.batch, samples + count, "prior samples"
     for start in range(0, count, CHUNK):
         indices = np.arange(start, min(start + CHUNK, count))

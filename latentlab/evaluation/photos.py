@@ -16,7 +16,7 @@ from latentlab.core.latents import Latents
 from latentlab.data.base import ImageDataset
 from latentlab.data.mirror import Mirrored
 from latentlab.evaluation.encode import encode_images
-from latentlab.evaluation.measure import Progress, decoded_levels
+from latentlab.evaluation.measure import Progress, chunk_of, levels_in_turns
 from latentlab.latent.classify import fit_pixels
 from latentlab.latent.directions import flat_vector, flatten
 from latentlab.latent.metrics import (
@@ -227,10 +227,11 @@ def edit_photos(
 def _decode(
     backend: Any, latents: Latents, message: str
 ) -> Generator[Progress, None, NDArray[np.uint8]]:
-    found = []
-    for start in range(0, latents.batch, CHUNK):
-        rows = latents.rows(start, min(start + CHUNK, latents.batch))
-        found.append(decoded_levels(backend, rows))
+    found, chunk = [], chunk_of(backend, CHUNK)
+    for start in range(0, latents.batch, chunk):
+        rows = latents.rows(start, min(start + chunk, latents.batch))
+        at = (start, latents.batch, message)
+        found.append((yield from levels_in_turns(backend, rows, at)))
         yield start + rows.batch, latents.batch, message
     return np.concatenate(found)
 

@@ -16,12 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latentlab.backends.stepping import in_steps
 from latentlab.core.points import PointSet
 
 Float = NDArray[np.float64]
 
 MAX_WIDTH = 1024
-"""Wider latents, for example a diffusion's noise, have no such map: they are pictures already."""
+"""Wider latents, for example a diffusion's noise, have no such map: they are pictures already, and
+each takes many network evaluations to decode."""
 ROWS = 50
 SIDE = 16
 """Pictures are compared at so many pixels a side: what a person sees from afar."""
@@ -46,7 +48,7 @@ def picture_map(
     """
     names = sorted(points.parts)
     width = sum(math.prod(points.parts[name].shape[1:]) for name in names)
-    if not 2 < width <= MAX_WIDTH or len(points) < FEWEST:
+    if not 2 < width <= MAX_WIDTH or len(points) < FEWEST or in_steps(backend):
         return None
     count = min(len(points), max(_LEAST_IMAGES, _IMAGES_A_WIDTH * width))
     chosen = np.unique(np.linspace(0, len(points) - 1, count).round().astype(np.int64))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentlab.backends.images import quantise
-from latentlab.backends.stepping import STEPS, Evaluation, evaluations
+from latentlab.backends.stepping import Evaluation, evaluations, in_steps
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents, stack
 from latentlab.core.row_keys import with_row_keys
@@ -88,11 +88,6 @@ def to_tensors(latents: Latents, device: torch.device) -> dict[str, Tensor]:
 def to_latents(space: str, parts: Mapping[str, Tensor], rows: int) -> Latents:
     """Return the first rows of parts as latents."""
     return Latents(space, {n: t[:rows].detach().cpu().numpy().copy() for n, t in parts.items()})
-
-
-def in_steps(backend: Any) -> bool:
-    """Whether a model makes its images in many network evaluations."""
-    return STEPS in backend.spec.capabilities
 
 
 def sample_exact(backend: Any, space: str, seeds: tuple[int, ...], temperature: float) -> Latents:

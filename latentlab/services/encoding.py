@@ -11,6 +11,7 @@ import torch
 
 from latentlab.backends.base import EncodeUpdate
 from latentlab.backends.images import from_levels
+from latentlab.backends.stepping import in_steps
 from latentlab.core.document import Option
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
@@ -21,7 +22,6 @@ from latentlab.services.decoding import (
     Options,
     decode_turns,
     fixed,
-    in_steps,
     to_latents,
 )
 

@@ -293,14 +293,21 @@ def _pixel_squares(
     context: Context, path: str, points: PointSet, point: int
 ) -> Generator[Step, None, NDArray[np.float64]]:
     """Return mean squared differences of the images' levels to those of a point, ``(N,)``."""
+    from latentlab.evaluation.measure import chunk_of
+
     images = yield from images_of(context, Path(path), points)
-    middle = images([point]).astype(np.float32)
+    total, message = len(points), "comparing images"
+    middle = (yield from images([point], (0, total, message))).astype(np.float32)
     squares = np.zeros(len(points))
-    for start in range(0, len(points), _IMAGES_CHUNK):
-        rows = np.arange(start, min(start + _IMAGES_CHUNK, len(points)))
-        away = images(rows).astype(np.float32) - middle
+    chunk = _IMAGES_CHUNK
+    if points.source == PRIOR:
+        chunk = chunk_of(context.library.backend(points.model), chunk)
+    for start in range(0, len(points), chunk):
+        rows = np.arange(start, min(start + chunk, len(points)))
+        found = yield from images(rows, (start, total, message))
+        away = found.astype(np.float32) - middle
         squares[rows] = np.square(away).reshape(len(rows), -1).mean(axis=1)
-        yield int(rows[-1]) + 1, len(points), "comparing images"
+        yield int(rows[-1]) + 1, total, message
     return squares
 
 
@@ -316,4 +323,5 @@ def map_images(
     found = read_points(Path(path))
     _check_points(found, list(points))
     images = yield from images_of(context, Path(path), found)
-    return images(np.asarray(points, np.int64))
+    rows = np.asarray(points, np.int64)
+    return (yield from images(rows, (0, len(rows), "reading the images")))

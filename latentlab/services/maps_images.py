@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.uint8]
 Report = Callable[[int, int, str], None]
-ReadImages = Callable[[Sequence[int] | NDArray[np.integer]], Images]
-"""Gives the images of some points, uint8 ``(n, H, W, C)``."""
+Rows = Sequence[int] | NDArray[np.integer]
+ReadImages = Callable[[Rows, Step], Generator[Step, None, Images]]
+"""Returns the images of some points, uint8 ``(n, H, W, C)``: what a job yields meanwhile is made of
+the report that it had got to."""
 
 _MOST_OPEN = 2
 _OPEN: dict[tuple[str, int], ImageDataset] = {}
@@ -100,11 +102,16 @@ def images_of(context: Context, path: Path, points: PointSet) -> Generator[Step,
         _OPEN[key] = dataset
         while len(_OPEN) > _MOST_OPEN:
             del _OPEN[next(iter(_OPEN))]
-    return dataset.read
+
+    def read(rows: Rows, _report: Step) -> Generator[Step, None, Images]:
+        yield from ()
+        return dataset.read(rows)
+
+    return read
 
 
 def _decoder(context: Context, points: PointSet) -> ReadImages:
-    from latentlab.evaluation.measure import decoded_levels
+    from latentlab.evaluation.measure import levels_in_turns
 
     backend: Any = context.library.backend(points.model)
     if backend.spec.fingerprint != points.fingerprint:
@@ -112,7 +119,12 @@ def _decoder(context: Context, points: PointSet) -> ReadImages:
             f"These points were sampled from other weights than those of '{points.model}': make "
             "the map again."
         )
-    return lambda rows: decoded_levels(backend, points.latents(rows))
+
+    def read(rows: Rows, report: Step) -> Generator[Step, None, Images]:
+        at = report or (0, len(rows), "decoding")
+        return (yield from levels_in_turns(backend, points.latents(rows), at))
+
+    return read
 
 
 def _dataset(

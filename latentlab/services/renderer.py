@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from latentlab.backends.stepping import in_steps
 from latentlab.core.direction import Direction, apply_edits
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
@@ -30,7 +31,6 @@ from latentlab.services.decoding import (
     decode_exact,
     decode_turns,
     decoding,
-    in_steps,
     sample_exact,
 )
 from latentlab.services.encoding import EncodedUpdate, EncodeTurn, encode_photo, encode_turns, psnr
@@ -172,7 +172,7 @@ class Renderer:
         picture = request.picture
         latents = self.latents(picture, request.stored, request.directions)
 
-        def result(images: Images, forward_ms: float, final: bool = True) -> PreviewResult:
+        def result(images: Images | None, forward_ms: float, final: bool = True) -> PreviewResult:
             return PreviewResult(
                 channel=request.channel,
                 sequence=request.sequence,
@@ -184,7 +184,9 @@ class Renderer:
             )
 
         backend = self.library.backend(picture.model)
-        if in_steps(backend):
+        if not request.decode:
+            yield result(None, 0.0)
+        elif in_steps(backend):
             keys = row_keys(picture, request.stored)
             for turn in stepped(backend, latents, picture, keys, exact=request.exact):
                 if turn.images is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ class LinearDecoder:
     """picture = (z * GAIN) @ FRAME: distances between pictures are known."""
 
     device = torch.device("cpu")
+    spec = SimpleNamespace(capabilities=("sample", "decode"))
 
     def decode(self, latents: Any, *, space: str | None = None) -> torch.Tensor:
         flat = latents["z"].double().numpy() * GAIN @ FRAME

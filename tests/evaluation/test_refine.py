@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class BentModel:
     """Its image is its latent; ``second`` is read along a bend that no straight fit sees."""
 
     device = torch.device("cpu")
+    spec = SimpleNamespace(capabilities=("sample", "decode"))
 
     def sample_prior(self, space: str, seeds: Sequence[int]) -> Mapping[str, torch.Tensor]:
         return {"z": torch.from_numpy(noise_rows(seeds, "test", (DIM,)))}

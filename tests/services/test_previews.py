@@ -197,6 +197,16 @@ def test_exact_turns_count_evaluations(model: Stairs) -> None:
     ]
 
 
+def test_latents_alone_need_no_evaluation(model: Stairs) -> None:
+    (result,) = render(model, picture(1, 2), decode=False)
+    assert result is not None
+    assert result.final
+    assert result.images is None
+    assert result.latents is not None
+    assert np.array_equal(result.latents["noise"], latents(1, 2)["noise"])
+    assert model.evaluations == []
+
+
 # On the worker's thread.
 
 
