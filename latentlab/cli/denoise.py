@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from latentlab.services.denoise_command import StripLayout
     from latentlab.services.denoise_export import WrittenDenoising
 
+
 @dataclass(frozen=True)
 class Walk:
     """How noise becomes a picture."""

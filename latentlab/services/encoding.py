@@ -16,7 +16,6 @@ from latentlab.core.document import Option
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
 from latentlab.core.row_keys import stored_keys
-from latentlab.core.spec import ModelSpec
 from latentlab.services.decoding import (
     Images,
     Options,
@@ -24,8 +23,6 @@ from latentlab.services.decoding import (
     fixed,
     to_latents,
 )
-
-_BOTH_WAYS = ("steps", "guidance", "spacing", "clip")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,22 +71,6 @@ def psnr(first: Images, second: Images) -> float:
     return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
 
 
-def decode_options(spec: ModelSpec, options: Options | None) -> dict[str, Option]:
-    """Return the options with which a photograph's latents are decoded again.
-
-    A diffusion model finds the noise of a photograph by running DDIM backwards (Song et al. 2021,
-    arXiv 2010.02502, section 4.3): it comes back by DDIM on the same steps.
-
-    Args:
-        spec: of the model.
-        options: of ``encode``.
-    """
-    if spec.diffusion is None:
-        return {}
-    same = {name: value for name, value in (options or {}).items() if name in _BOTH_WAYS}
-    return {"sampler": "ddim", **same}
-
-
 def encode_turns(
     backend: Any,
     image: Images,
@@ -126,9 +107,9 @@ def encode_turns(
         if stepped:
             yield EncodeTurn(update.index, update.count, "Encoding", None)
         else:
-            yield from _decoded(backend, update, image, options)
+            yield from _decoded(backend, update, image)
     if stepped and last is not None:
-        yield from _decoded(backend, last, image, options)
+        yield from _decoded(backend, last, image)
 
 
 def _check(backend: Any, image: Images) -> None:
@@ -143,13 +124,11 @@ def _check(backend: Any, image: Images) -> None:
         )
 
 
-def _decoded(
-    backend: Any, update: EncodeUpdate, photo: Images, options: Options | None
-) -> Iterator[EncodeTurn]:
+def _decoded(backend: Any, update: EncodeUpdate, photo: Images) -> Iterator[EncodeTurn]:
     """Decode the latents of an update, and yield what came of it."""
     space = backend.spec.spaces[0].name
     latents = to_latents(space, update.latents, 1)
-    back = decode_options(backend.spec, options)
+    back = dict(update.options)
     keys = stored_keys(latents)
     for turn in decode_turns(backend, latents, update.condition, back or None, keys):
         if turn.images is None:
