@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,24 +25,22 @@ if TYPE_CHECKING:
     from latentlab.core.direction import Direction
     from latentlab.core.document import Option, Picture
     from latentlab.core.latents import Condition, Latents
+    from latentlab.core.spec import ModelSpec
     from latentlab.services.commands import Layout
+    from latentlab.services.encoding import EncodedUpdate
     from latentlab.services.library import ModelLibrary
 
 Out = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How latents become images."""
+class Conditioned:
+    """What a conditional model is told."""
 
-    space: Annotated[str | None, tyro.conf.arg(help="Latent space; the model's first if none.")] = (
-        None
-    )
     label: Annotated[int | None, tyro.conf.arg(help="Class index of a conditional model.")] = None
     attribute: Annotated[Many, tyro.conf.arg(metavar="NAME=X", help="Attribute condition.")] = ()
     text: Annotated[str | None, tyro.conf.arg(help="Text condition.")] = None
     unconditional: Annotated[bool, tyro.conf.arg(help="Ignore the condition.")] = False
-    option: Annotated[Many, tyro.conf.arg(metavar="NAME=X", help="Decoding option.")] = ()
 
     def condition(self) -> Condition:
         """Return the condition that these words name."""
@@ -55,12 +53,64 @@ class Decoding:
             null=self.unconditional,
         )
 
+
+@dataclass(frozen=True)
+class Decoding(Conditioned):
+    """How latents become images."""
+
+    space: Annotated[str | None, tyro.conf.arg(help="Latent space; the model's first if none.")] = (
+        None
+    )
+    option: Annotated[Many, tyro.conf.arg(metavar="NAME=X", help="Decoding option.")] = ()
+
     def options(self) -> dict[str, Option]:
         """Return the decoding options that these words name."""
-        from latentlab.services.commands import parse_option
+        return read_options(self.option)
 
-        pairs = parse_pairs(self.option, "--option")
-        return {name: parse_option(text) for name, text in pairs.items()}
+
+def read_options(words: Iterable[str]) -> dict[str, Option]:
+    """Return the options that ``NAME=VALUE`` words name."""
+    from latentlab.services.commands import parse_option
+
+    return {name: parse_option(text) for name, text in parse_pairs(words, "--option").items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a picture begins with.
+
+    Attributes:
+        seeds: of prior samples; none where ``stored`` is given.
+        stored: latents.
+        condition: that came with the latents.
+        options: of ``decode``, that came with the latents.
+    """
+
+    seeds: tuple[int, ...] = ()
+    stored: Latents | None = None
+    condition: Condition | None = None
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def told(self, condition: Condition) -> Condition:
+        """Return the condition of the command line, or else the one that came along."""
+        from latentlab.core.latents import Condition
+
+        return condition if condition != Condition() else self.condition or condition
+
+
+def read_start(spec: ModelSpec, path: Path) -> Start:
+    """Read latents for a model, with the condition and the options that decode them.
+
+    Those that were made with other weights come alone.
+    """
+    from latentlab.services.commands import imported
+    from latentlab.services.export import load_latents
+
+    file = load_latents(path)
+    stored, picture = imported(spec, file), file.picture
+    if picture is None or picture.fingerprint != spec.fingerprint:
+        return Start(stored=stored)
+    return Start(stored=stored, condition=picture.condition, options=picture.options)
 
 
 @dataclass(frozen=True)
@@ -173,11 +223,16 @@ def read_photo(backend: Any, path: Path) -> Any:
     return load_image(path, ImageTransform(size=height, channels=channels))
 
 
-def _encode(backend: Any, photo: Any, condition: Condition | None = None) -> Any:
-    from latentlab.services.renderer import encode_turns
+def _encode(
+    backend: Any,
+    photo: Any,
+    condition: Condition | None = None,
+    options: Mapping[str, Option] | None = None,
+) -> EncodedUpdate:
+    from latentlab.services.encoding import encode_turns
 
     progress, last = Progress(), None
-    for turn in encode_turns(backend, photo, condition):
+    for turn in encode_turns(backend, photo, condition, options):
         last = turn.update or last
         if turn.total > 1:
             progress(turn.done, turn.total, turn.message.lower())
@@ -257,22 +312,28 @@ class Edit:
 class Encode:
     """Find the latents of photographs and write them, with the error of their reconstruction.
 
+    A diffusion model is run backwards (DDIM); its options are steps, guidance, refine and spacing,
+    and the file keeps what `decode` needs to come back.
+
     Example: latentlab encode portraits-vae photo.png --out photo.safetensors
     """
 
     model: Model
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
     out: Annotated[Out, tyro.conf.arg(help=".safetensors or .npz to write.")]
-    label: Annotated[int | None, tyro.conf.arg(help="Class index of a conditional model.")] = None
     reconstruction: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help="PNG of the reconstructions.")
     ] = None
+    option: Annotated[
+        Many, tyro.conf.arg(metavar="NAME=X", help="Of the encoder, for example steps=100.")
+    ] = ()
+    told: tyro.conf.OmitArgPrefixes[Conditioned] = field(default_factory=Conditioned)
     machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
     json: Json = False
 
     def run(self) -> int:
         """Write the latents."""
-        from latentlab.core.latents import Condition, stack
+        from latentlab.core.latents import stack
         from latentlab.services.commands import build_picture
         from latentlab.services.export import save_latents
 
@@ -281,8 +342,9 @@ class Encode:
         library = self.machine.library()
         entry = library.resolve(self.model)
         backend = library.backend(self.model)
-        condition = Condition(class_index=self.label)
-        found = [_encode(backend, read_photo(backend, path), condition) for path in self.images]
+        condition, options = self.told.condition(), read_options(self.option)
+        photos = [read_photo(backend, path) for path in self.images]
+        found = [_encode(backend, photo, condition, options) for photo in photos]
         latents = stack([update.latents for update in found])
         picture = build_picture(
             backend.spec,
@@ -309,7 +371,7 @@ class Encode:
 
 @dataclass(frozen=True)
 class Decode:
-    """Turn a file of latents into images.
+    """Turn a file of latents into images, as the file says unless these words say otherwise.
 
     Example: latentlab decode portraits-vae photo.safetensors --out decoded.png
     """
