@@ -39,6 +39,8 @@ class PreviewRequest:
         directions: the person's own that the picture's edits name, beside the model's own; by the
             same name, the person's wins.
         decode: false asks for the latents alone, which are there at once.
+        keys: a number a row, 0 to 2**63 - 1, from which a sampler draws the noise that it injects;
+            the picture's own (see ``core.row_keys``) when there are none.
     """
 
     channel: str
@@ -48,6 +50,7 @@ class PreviewRequest:
     exact: bool = False
     directions: Mapping[str, Direction] = field(default_factory=dict)
     decode: bool = True
+    keys: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

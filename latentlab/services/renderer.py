@@ -187,7 +187,7 @@ class Renderer:
         if not request.decode:
             yield result(None, 0.0)
         elif in_steps(backend):
-            keys = row_keys(picture, request.stored)
+            keys = request.keys or row_keys(picture, request.stored)
             for turn in stepped(backend, latents, picture, keys, exact=request.exact):
                 if turn.images is None:
                     yield None

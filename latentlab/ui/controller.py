@@ -281,11 +281,20 @@ class Controller(
         if canvas is not None:
             self.request_preview(CANVAS, canvas)
 
-    def request_preview(self, channel: str, picture: Picture) -> int:
-        """Ask for the images of a picture; return the sequence that the result will carry.
+    def request_preview(
+        self, channel: str, picture: Picture, *, decode: bool = True, keys: tuple[int, ...] = ()
+    ) -> int:
+        """Ask for the images of a picture; return the sequence that the results will carry.
 
         A result comes as ``canvas_rendered`` or ``preview_rendered``; of one channel, the newest
-        request wins.
+        request wins. Of a model of many steps come rough images first: only a ``final`` one may be
+        kept.
+
+        Args:
+            channel: who asks.
+            picture: what is asked for.
+            decode: false asks for the latents alone.
+            keys: see ``PreviewRequest``.
         """
         self._sequence += 1
         sequence = self._sequence
@@ -299,7 +308,9 @@ class Controller(
             self._take_preview(PreviewResult(channel, sequence, failure=failure))
             return sequence
         self.free_arrays()
-        request = PreviewRequest(channel, sequence, picture, stored, directions=own)
+        request = PreviewRequest(
+            channel, sequence, picture, stored, directions=own, decode=decode, keys=keys
+        )
         if picture.model in self._loading:
             self._deferred[channel] = request
         else:

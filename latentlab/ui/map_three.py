@@ -76,7 +76,7 @@ class ThreePictures(QObject):
                 # A channel of its own: an answer about an older picture is told by it.
                 channel = f"{_CHANNEL}{slot}-{next(self._count)}"
                 self._asked[channel] = slot
-                self._controller.request_preview(channel, self.pictures[slot])
+                self._controller.request_preview(channel, self.pictures[slot], decode=False)
         self._finish()
 
     def _take(self, result: PreviewResult) -> None:

@@ -112,7 +112,9 @@ class Thumbnails(QObject):
         if not result.channel.startswith(PREFIX):
             return
         key = result.channel.removeprefix(PREFIX)
-        if result.final:
-            self._asked.discard(key)
+        if not result.final:
+            # A rough image of a model of many steps is not kept.
+            return
+        self._asked.discard(key)
         if result.images is not None:
             self._keep(key, np.array(result.images[0]))

@@ -78,6 +78,7 @@ class CanvasPanel(QWidget):
         self._controller = controller
         self._grid: Picture | None = None
         self._latest: Images | None = None
+        self._latest_rough = False
         self._failed: Picture | None = None
         self._before_on = False
         self._before_asked: dict[int, str] = {}
@@ -192,15 +193,18 @@ class CanvasPanel(QWidget):
             self.view.show_failure(result.failure)
             return
         picture = self._controller.rendered_picture
-        self._latest = result.images
-        if picture is not None and not picture.edits and result.images is not None:
+        self._latest, self._latest_rough = result.images, not result.final
+        plain = picture is not None and not picture.edits
+        if plain and result.final and result.images is not None:
             self._remember_before(picture_key(picture), result.images)
         if not self._before_on:
-            self._show(result.images, picture)
+            self._show(result.images, picture, rough=not result.final)
         if picture != self._controller.document.canvas:
             self.view.set_busy(True)
 
-    def _show(self, images: Images | None, picture: Picture | None) -> None:
+    def _show(self, images: Images | None, picture: Picture | None, *, rough: bool = False) -> None:
+        """Show images; ``rough``: better ones of the same picture are on their way."""
+        self.view.rough = rough
         photo = self._controller.photo_of(picture)
         if (
             images is not None
@@ -239,7 +243,8 @@ class CanvasPanel(QWidget):
         self._title.setText("Before: without its edits" if before else title)
         if not before:
             if self.view.failure is None:
-                self._show(self._latest, self._controller.rendered_picture)
+                rendered = self._controller.rendered_picture
+                self._show(self._latest, rendered, rough=self._latest_rough)
             return
         plain = without_edits(picture, None)
         known = self._before_known.get(picture_key(plain))
@@ -276,7 +281,8 @@ class CanvasPanel(QWidget):
         if result.channel != BEFORE:
             return
         sequence = result.sequence if result.sequence in self._before_asked else 0
-        key = self._before_asked.pop(sequence, None)
+        rough = not result.final and result.failure is None
+        key = None if rough else self._before_asked.pop(sequence, None)
         if result.images is not None and key is not None:
             self._remember_before(key, result.images)
         if not self._before_on:
@@ -285,7 +291,8 @@ class CanvasPanel(QWidget):
             self.view.show_failure(result.failure)
         else:
             picture = self._controller.document.canvas
-            self._show(result.images, None if picture is None else without_edits(picture, None))
+            plain = None if picture is None else without_edits(picture, None)
+            self._show(result.images, plain, rough=rough)
 
     # Grid and single image.
 
@@ -311,7 +318,9 @@ class CanvasPanel(QWidget):
                 return None
             single = self._batch(picture) == 1
             one = self._controller.row_picture(0 if single else row)
-            return ShownPicture(one, self.view.image(row), "canvas")
+            # A rough image of a model of many steps goes nowhere.
+            image = None if self.view.rough else self.view.image(row)
+            return ShownPicture(one, image, "canvas")
         return None
 
     def copy_image(self) -> bool:
@@ -319,6 +328,9 @@ class CanvasPanel(QWidget):
         row = self.view.selection or 0
         if self._controller.photo_of(self._controller.document.canvas) is not None:
             row = min(1, self.view.count - 1)
+        if self.view.rough:
+            self._controller.message.emit("Not copied: the image is still being made", "")
+            return False
         shown = self.shown(row)
         return shown is not None and copy_image(shown)
 

@@ -38,6 +38,8 @@ class ImageView(ImageSurface):
     Ctrl+wheel and ``+ - 0`` zoom and fit; the wheel and the mouse move what is larger than the
     view; arrows select; Enter or a double click activates.
 
+    ``rough`` says that better images of the same latents are on their way: "Computing…" stays.
+
     Signals:
         activated: row of the image that was double-clicked, or chosen with Enter.
         selected: row of the selected image, or ``None``; only what a person did.
@@ -61,6 +63,7 @@ class ImageView(ImageSurface):
         self.setAccessibleName("Images")
         self.can_go_back = False
         self.can_select = True
+        self.rough = False
         self._pressed: tuple[QPointF, int | None] | None = None
         self._panning = False
         self._space = False
@@ -100,7 +103,8 @@ class ImageView(ImageSurface):
         """
         self._blank = False
         self._note.hide()
-        self.set_busy(False)
+        # Taken away and shown again with every better image, it would flicker.
+        self.set_busy(self.rough)
         self._take_images(images, captions, one_row, caption_height)
         if self._selection is not None and self._selection >= self.count:
             self.select(None)
@@ -108,6 +112,7 @@ class ImageView(ImageSurface):
 
     def show_failure(self, failure: Failure) -> None:
         """Show an error where the images would be."""
+        self.rough = False
         self.set_busy(False)
         self._blank = True
         self._note.show_failure(failure)

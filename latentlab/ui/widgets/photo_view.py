@@ -74,6 +74,9 @@ class PhotoView(ImageView):
         self.setAccessibleDescription(f"{', '.join(names)}; {self._figure()}")
 
     def _figure(self) -> str:
+        if self.rough:
+            # Of an image that is not done, the figure would say nothing.
+            return "PSNR …"
         return "no difference" if math.isinf(self._psnr) else f"PSNR {self._psnr:.1f} dB"
 
     def paint_caption(self, painter: QPainter, row: int, image: QRect) -> None:

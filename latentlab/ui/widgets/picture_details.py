@@ -108,7 +108,7 @@ class PictureDetails(QDialog):
         # A channel of its own: another open window must not take this one's place.
         self._channel = f"{CHANNEL}:{next(_numbers)}"
         controller.preview_rendered.connect(self._take)
-        controller.request_preview(self._channel, picture)
+        controller.request_preview(self._channel, picture, decode=False)
 
     def text(self) -> str:
         """Return all facts, a line each."""

@@ -261,6 +261,9 @@ class PlaneTiles(QObject):
             return
         if self._sequence is not None and result.sequence != self._sequence:
             return
+        if not result.final and result.failure is None:
+            # Tiles stay: a rough one of a model of many steps would stay rough.
+            return
         asked, self._asked, self._sequence = self._asked, (), None
         if result.failure is not None or result.images is None:
             self._failed = True

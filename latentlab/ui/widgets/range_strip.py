@@ -12,6 +12,7 @@ from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents, stack
 from latentlab.core.requests import PreviewResult
+from latentlab.core.row_keys import row_keys
 from latentlab.ui import edits
 from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu, start_drag
@@ -76,6 +77,7 @@ class RangeStrip(QWidget):
         self._base: tuple[str, Latents] | None = None
         self._base_asked = ""
         self._quietly = False
+        self._rough = False
         self._expected: dict[str, int | None] = {}
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._refresh)
@@ -191,7 +193,7 @@ class RangeStrip(QWidget):
         if self._base is not None and self._base[0] == key:
             return self._base[1]
         self._base_asked = key
-        self._request(BASE_CHANNEL, plain)
+        self._request(BASE_CHANNEL, plain, decode=False)
         return None
 
     def _decode(self, subject: _Subject, base: Latents) -> None:
@@ -212,12 +214,14 @@ class RangeStrip(QWidget):
                 "name": "",
             }
         )
-        self._request(CHANNEL, batch)
+        # The slider's own picture is drawn with this noise, whatever the edits are.
+        own = row_keys(picture, self._controller.store.latents(picture))
+        self._request(CHANNEL, batch, keys=own * subject.count)
 
-    def _request(self, channel: str, picture: Picture) -> None:
+    def _request(self, channel: str, picture: Picture, **more: object) -> None:
         # An answer may come before the call returns: then its sequence is not known yet.
         self._expected[channel] = None
-        sequence = self._controller.request_preview(channel, picture)
+        sequence = self._controller.request_preview(channel, picture, **more)
         if self._expected.get(channel, 0) is None:
             self._expected[channel] = sequence
 
@@ -236,7 +240,7 @@ class RangeStrip(QWidget):
             if self._base_asked == edits.picture_key(edits.without_edits(subject.picture, None)):
                 self._decode_or_say(subject, result.latents)
         elif result.images is not None:
-            self._shown = subject
+            self._shown, self._rough = subject, not result.final
             self.view.show_images(result.images)
             self.rendered.emit()
 
@@ -262,7 +266,8 @@ class RangeStrip(QWidget):
         return subject.picture.with_edit(self.name, self.view.values[place])
 
     def _shown_picture(self, place: int) -> ShownPicture:
-        return ShownPicture(self.picture(place), self.view.image(place))
+        image = None if self._rough else self.view.image(place)
+        return ShownPicture(self.picture(place), image)
 
     def _choose(self, value: float) -> None:
         self._controller.set_edit(self.name, value)
