@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentlab.backends.base import Parts
+from latentlab.backends.base import DiffusionStep, Parts, Step
+from latentlab.backends.diffusion_run import shown
 from latentlab.core.latents import Condition
 
 STEPS = "steps"
@@ -72,7 +73,16 @@ def evaluations(
         if step is None:
             return
         pace.mark()
-        yield Evaluation(step.index, step.count, step.preview, step.result)
+        yield Evaluation(step.index, step.count, _preview(step, options or {}), step.result)
+
+
+def _preview(step: Step, options: Mapping[str, Any]) -> Tensor:
+    """Return what the result is expected to look like: of a noisy frame, the noisy picture."""
+    show = options.get("show", "x0")
+    if isinstance(step, DiffusionStep) and options.get("stop_at") is not None and show != "x0":
+        with torch.inference_mode():
+            return shown(step, show)
+    return step.preview
 
 
 class _Pace:
