@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from latentlab.cli.common import Json, Machine, Many, Model, Progress, print_json
-from latentlab.cli.images import Decoding, Moves, Out
+from latentlab.cli.images import Decoding, Moves, Out, Start, read_start
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
@@ -134,14 +134,14 @@ class Denoise:
 
     def _picture(self, backend: Any, model: str) -> tuple[Picture, Latents | None]:
         from latentlab.core.denoising import Sampling
-        from latentlab.services.commands import build_picture, imported
-        from latentlab.services.export import load_latents
+        from latentlab.services.commands import build_picture
 
         if self.seed is not None and self.latents is not None:
             raise LatentLabError("A run begins with one noise: give --seed or --latents, not both.")
-        stored = None
+        start = Start((self.seed or 0,))
         if self.latents is not None:
-            stored = imported(backend.spec, load_latents(self.latents))
+            start = read_start(backend.spec, self.latents)
+        stored = start.stored
         walk, options = self.walk.options(), self.decoding.options()
         twice = sorted(walk.keys() & options.keys())
         if twice:
@@ -149,13 +149,13 @@ class Denoise:
         picture = build_picture(
             backend.spec,
             model=model,
-            seeds=() if stored else (self.seed or 0,),
+            seeds=start.seeds,
             stored=stored,
             temperature=self.temperature,
             space=self.decoding.space or (stored.space if stored else None),
             edits=self.moves.edits(),
-            condition=self.decoding.condition(),
-            options=Sampling.from_options(walk | options).to_options(),
+            condition=start.told(self.decoding.condition()),
+            options=Sampling.from_options({**start.options, **walk, **options}).to_options(),
         )
         return picture, stored
 
