@@ -32,7 +32,7 @@ _ERASE = (Qt.Key.Key_Backspace, Qt.Key.Key_Delete)
 _SIZES = (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight)
 _PAINTED = QColor(213, 94, 0, 150)
 _HATCH = QColor(255, 255, 255, 190)
-_LEAST = 160
+_LEAST = 128
 
 
 class MaskCanvas(QWidget):
@@ -140,7 +140,7 @@ class MaskCanvas(QWidget):
 
     def sizeHint(self) -> QSize:
         """As large as there is room."""
-        return QSize(256, 256)
+        return QSize(192, 192)
 
     # Painting.
 
