@@ -40,6 +40,7 @@ from latentlab.services.library import Entry
 from latentlab.ui.help import TOPIC
 from latentlab.ui.widgets.colours import faint
 from latentlab.ui.widgets.images import owned_qimage
+from latentlab.ui.widgets.sampling_text import condition_names, diffusion_text
 from latentlab.ui.widgets.tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
@@ -72,6 +73,10 @@ def describe_entry(entry: Entry) -> str:
     sizes = ", ".join(f"{space.name}: {space.size}" for space in spec.spaces)
     lines = [f"{entry.title} ({entry.id})", describe_family(entry), f"Latent numbers: {sizes}"]
     lines.append(f"{entry.parameters:,} parameters")
+    if spec.diffusion is not None:
+        lines.append(diffusion_text(spec.diffusion))
+    told = condition_names(spec)
+    lines += [f"Is told: {told}"] if told else []
     quality = spec.quality.items()
     lines += [f"{name.replace('_', ' ')}: {_short(value)}" for name, value in quality]
     lines += making(spec.provenance)

@@ -18,10 +18,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from latentlab.core.denoising import Sampling
 from latentlab.core.document import Picture
+from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.requests import PreviewResult
-from latentlab.core.spec import LatentSpace
+from latentlab.core.spec import LatentSpace, ModelSpec
+from latentlab.ui.widgets.sampling_text import condition_text, is_conditional, sampling_text
 
 CHANNEL = "details"
 _numbers = count()
@@ -55,8 +58,8 @@ def latent_facts(latents: Latents, space: LatentSpace | None) -> list[tuple[str,
     return facts
 
 
-def picture_facts(picture: Picture) -> list[tuple[str, str]]:
-    """Return what the picture itself says."""
+def picture_facts(picture: Picture, spec: ModelSpec | None = None) -> list[tuple[str, str]]:
+    """Return what the picture itself says; ``spec`` is its model's, where it is known."""
     source = "encoded photograph" if picture.photo else "stored latents"
     if picture.seeds:
         source = f"{picture.seeds[0]}, temperature {picture.temperature:.2f}"
@@ -67,14 +70,27 @@ def picture_facts(picture: Picture) -> list[tuple[str, str]]:
         ("Photograph", picture.photo_path or ""),
         ("Space", picture.space),
         ("Edits", edits or "none"),
-        (
-            "Class",
-            "" if picture.condition.class_index is None else str(picture.condition.class_index),
-        ),
+        ("Condition", _condition_of(picture, spec)),
+        ("Sampling", _sampling_of(picture, spec)),
         ("Model", picture.model),
         ("Weights", f"{picture.fingerprint[:16]}…" if picture.fingerprint else ""),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def _condition_of(picture: Picture, spec: ModelSpec | None) -> str:
+    told = is_conditional(picture.condition)
+    return condition_text(picture.condition, spec, most=1000) if told else ""
+
+
+def _sampling_of(picture: Picture, spec: ModelSpec | None) -> str:
+    """Return how a picture of a diffusion model is sampled; empty for other families."""
+    if not picture.options and (spec is None or spec.diffusion is None):
+        return ""
+    try:
+        return sampling_text(Sampling.from_options(picture.options))
+    except LatentLabError:
+        return ", ".join(f"{name} {value}" for name, value in picture.options.items())
 
 
 class PictureDetails(QDialog):
@@ -91,7 +107,9 @@ class PictureDetails(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(420)
         self._controller, self._picture = controller, picture
-        self._facts = picture_facts(picture)
+        entry = controller.model_entry
+        known = entry is not None and entry.id == picture.model
+        self._facts = picture_facts(picture, controller.model.spec if known else None)
         self._form = QFormLayout()
         for name, text in self._facts:
             self._add(name, text)

@@ -123,9 +123,9 @@ def condition_label(before: Condition, after: Condition, spec: ModelSpec | None 
 
 
 def class_name(index: int, spec: ModelSpec | None) -> str:
-    """Return what a class is called."""
+    """Return what a class is called; ``class 3`` where its model is not known."""
     names = () if spec is None else spec.class_names
-    return names[index] if 0 <= index < len(names) else str(index)
+    return names[index] if 0 <= index < len(names) else f"class {index}"
 
 
 def condition_text(condition: Condition, spec: ModelSpec | None = None, most: int = 1) -> str:
@@ -144,6 +144,14 @@ def condition_text(condition: Condition, spec: ModelSpec | None = None, most: in
     else:
         words += [f"{readable(name)} {number(value)}" for name, value in told.items()]
     return ", ".join(words) or "all 0"
+
+
+def condition_names(spec: ModelSpec) -> str:
+    """Return what a conditional model can be told; empty for nothing."""
+    words = [f"{len(spec.class_names)} classes"] if "class" in spec.conditions else []
+    if "attributes" in spec.conditions:
+        words += [readable(name).lower() for name in spec.attribute_names]
+    return ", ".join(words[:12]) + (", …" if len(words) > 12 else "")
 
 
 def sampling_text(sampling: Sampling) -> str:
