@@ -65,6 +65,14 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
             icon="effects",
         ),
         Row(
+            "denoising",
+            "Denoising",
+            "latentlab.ui.panels.denoising:DenoisingPanel",
+            needs=("steps",),
+            summary="A picture out of noise, step by step: watch, branch, compare.",
+            icon="denoising",
+        ),
+        Row(
             "train",
             "Train",
             "latentlab.ui.panels.train:TrainPanel",

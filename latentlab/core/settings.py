@@ -36,6 +36,8 @@ class Settings(BaseModel):
         window_layout: bytes of the dock arrangement, as base64.
         workspaces: the person's own dock arrangements, base64 by name.
         train_view: how the Train panel was left; see ``latentlab.ui.widgets.run_view_state``.
+        denoise_view: how the Denoising panel was left; see
+            ``latentlab.ui.widgets.denoise_state``.
         folded_headings: headings of the attributes panel that are folded.
     """
 
@@ -55,6 +57,7 @@ class Settings(BaseModel):
     window_layout: str = ""
     workspaces: dict[str, str] = Field(default_factory=dict)
     train_view: dict[str, Any] = Field(default_factory=dict)
+    denoise_view: dict[str, Any] = Field(default_factory=dict)
     folded_headings: tuple[str, ...] = ()
 
     @field_validator("window_geometry", "window_layout")

@@ -328,6 +328,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         tip="History, canvas and the sliders",
     ),
     ActionRow(
+        "workspace_denoise",
+        "&Denoise",
+        "&View/&Workspace",
+        f"{_SHOW}choose_workspace",
+        argument="denoise",
+        tip="Canvas and a large Denoising panel",
+    ),
+    ActionRow(
         "workspace_train",
         "&Train",
         "&View/&Workspace",

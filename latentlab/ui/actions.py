@@ -13,11 +13,12 @@ from PySide6.QtWidgets import QWidget
 from latentlab.ui.action_rows import ACTIONS as FIRST_ACTIONS
 from latentlab.ui.action_rows import ActionRow
 from latentlab.ui.controller import Controller
+from latentlab.ui.denoise_rows import DENOISE_ROWS
 from latentlab.ui.train_rows import TRAIN_ROWS
 
 __all__ = ["ACTIONS", "CHECKS", "CONDITIONS", "ActionRow", "ActionSet"]
 
-ACTIONS: tuple[ActionRow, ...] = (*FIRST_ACTIONS, *TRAIN_ROWS)
+ACTIONS: tuple[ActionRow, ...] = (*FIRST_ACTIONS, *DENOISE_ROWS, *TRAIN_ROWS)
 """All actions; those of one menu are in its order."""
 
 
@@ -34,6 +35,16 @@ def _own_directions(controller: Controller) -> bool:
     return any(controller.is_own_direction(name) for name in controller.directions)
 
 
+def _steps(controller: Controller) -> bool:
+    return controller.model is not None and "steps" in controller.model.spec.capabilities
+
+
+def _watched(controller: Controller) -> bool:
+    """Whether there are frames of a run; asking makes none."""
+    run = controller.watched_run
+    return _steps(controller) and run is not None and bool(run.frames(""))
+
+
 def _run(name: str, controller: Controller) -> bool:
     return name in getattr(controller, "run_actions", ())
 
@@ -46,6 +57,8 @@ CONDITIONS: dict[str, Callable[[Controller], bool]] = {
     "directions": lambda controller: bool(controller.directions),
     "own_directions": _own_directions,
     "map_selection": lambda controller: getattr(controller, "map_selection", None) is not None,
+    "steps": _steps,
+    "watched": _watched,
     "tray": lambda controller: bool(controller.document.tray),
     "undo": lambda controller: controller.history.can_undo,
     "redo": lambda controller: controller.history.can_redo,

@@ -14,6 +14,11 @@ class DenoiseActions:
     _denoise: DenoiseModel | None = None
 
     @property
+    def watched_run(self) -> DenoiseModel | None:
+        """The watched run, if anybody has asked for one yet."""
+        return self._denoise
+
+    @property
     def denoise(self) -> DenoiseModel:
         """The watched run; nothing is denoised before somebody looks or asks."""
         if self._denoise is None:

@@ -77,10 +77,11 @@ class RunEdits:
         base = here.base.model_copy(
             update={"options": sampling.to_options(), "condition": condition}
         )
-        before = tree.setting_of(here.base, "").sampling.steps
-        run = tree.with_steps(here, tree.bare(base), before, sampling.steps)
+        base = tree.bare(base)
+        before, after = tree.expected_count(here.base, ""), tree.expected_count(base, "")
+        run = tree.with_steps(here, base, before, after)
         run = run.model_copy(update={"follows": self.follows and not run.branches})
-        self.cursor.keep_place(before, sampling.steps)
+        self.cursor.keep_place(before, after)
         self._apply(run, tree.run_title(run.base), merge_key)
 
     def branch(self, parent: str, branch: Branch) -> str:

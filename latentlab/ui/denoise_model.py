@@ -139,7 +139,7 @@ class DenoiseModel(RunEdits, QObject):
         frames = self.frames(path)
         if frames and (not path or self.own_frames(path)):
             return frames[-1].count
-        return 0 if self._tree is None else tree.setting_of(self._tree.base, path).sampling.steps
+        return 0 if self._tree is None else tree.expected_count(self._tree.base, path)
 
     @property
     def stale(self) -> bool:

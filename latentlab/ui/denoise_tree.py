@@ -195,6 +195,34 @@ def setting_of(base: Picture, path: str) -> Setting:
     return Setting(sampling, condition)
 
 
+def evaluations(sampling: Sampling, steps: int) -> int:
+    """Return the network evaluations of some steps; a second-order solver's last needs one."""
+    each = sampler(sampling.sampler).evaluations
+    return max(1, steps * each - (each - 1))
+
+
+def expected_count(base: Picture, path: str) -> int:
+    """Return the steps of a whole run, a network evaluation each, before it is known."""
+    sampling = setting_of(base, "").sampling
+    count = evaluations(sampling, sampling.steps)
+    for end, branch in enumerate(parse_path(path), 1):
+        here = setting_of(base, format_path(parse_path(path)[:end])).sampling
+        before = setting_of(base, format_path(parse_path(path)[: end - 1])).sampling
+        left = branch.steps or _steps_left(before, count, branch.at)
+        count = branch.at + evaluations(here, left)
+    return count
+
+
+def steps_left(base: Picture, path: str, count: int, at: int) -> int:
+    """Return the steps that a run of ``count`` evaluations has left after ``at`` of them."""
+    return _steps_left(setting_of(base, path).sampling, count, at)
+
+
+def _steps_left(sampling: Sampling, count: int, at: int) -> int:
+    each = sampler(sampling.sampler).evaluations
+    return max(1, -(-(count - at) // each))
+
+
 # Words.
 
 

@@ -18,7 +18,9 @@ TOPICS: dict[str, tuple[str, str]] = {
         "The image or the grid that you work on. Click an image to select it, double-click to see "
         "it alone, Esc to go back. Ctrl+wheel zooms by whole numbers. Hold Space to see the image "
         "without its edits. Drop a photograph here: it is encoded and shown beside its "
-        "reconstruction. The strip below chooses seed, number of images and temperature.",
+        "reconstruction. The strip below chooses seed, number of images and temperature; of a "
+        "diffusion model also sampler, steps, guidance and condition (double-click a name to reset "
+        "it).",
     ),
     "library": (
         "Library",
@@ -69,6 +71,16 @@ TOPICS: dict[str, tuple[str, str]] = {
         "nothing. Arrow keys move the cursor, Enter shows the edit on the canvas, a click on a "
         "name goes to its slider. Untangle looks for sliders with smaller side effects and shows "
         "figures and faces before and after; nothing changes until you accept.",
+    ),
+    "denoising": (
+        "Denoising",
+        "A picture of a diffusion model, step by step: the noisy picture, the picture that the "
+        "network predicts, and the noise that it predicts. Left, Right, Home and End step, Space "
+        "plays, the wheel steps over the large image. Up and Down go to another branch. K keeps "
+        "the frame, Enter puts it on the canvas; drag it anywhere. B branches at the step: new "
+        "noise, sampler, guidance or condition. Shift+A and Shift+B compare two branches at the "
+        "same time t. F folds a branch, F2 names it, Del deletes it. Photograph: add noise and "
+        "denoise back, find the noise of a photograph, inpaint, uncrop, colourise, enlarge.",
     ),
     "train": (
         "Train",

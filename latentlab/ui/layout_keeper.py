@@ -15,6 +15,7 @@ VERSION = 2
 LEFT_WIDTH, RIGHT_WIDTH = 220, 340
 _SHARE, _BROWSE_SHARE, _TRAIN_SHARE = 0.3, 0.45, 0.66
 """Of the window's width, for the panels on the right; usually, while browsing, and training."""
+_DENOISE_SHARE = 0.6
 _AREA = Qt.DockWidgetArea
 
 
@@ -95,16 +96,17 @@ class LayoutKeeper:
             self._window.resizeDocks(right[:1], [right_width], horizontal)
 
     def show_workspace(self, name: str) -> None:
-        """Show ``browse`` (a large map), ``edit`` (history and sliders) or ``train`` (runs)."""
+        """Show ``browse`` (a map), ``edit`` (sliders), ``denoise`` (steps) or ``train`` (runs)."""
         self.reset()
         self.left[0].setVisible(name == "browse")
         self.left[1].setVisible(name == "edit")
         fronts = {"browse": "dock-manifold", "edit": "dock-attributes", "train": "dock-train"}
-        in_front = fronts.get(name)
+        in_front = {**fronts, "denoise": "dock-denoising"}.get(name)
         for dock in self.right:
             if dock.objectName() == in_front:
                 dock.raise_()
-        self._size({"browse": _BROWSE_SHARE, "train": _TRAIN_SHARE}.get(name, _SHARE))
+        shares = {"browse": _BROWSE_SHARE, "train": _TRAIN_SHARE, "denoise": _DENOISE_SHARE}
+        self._size(shares.get(name, _SHARE))
 
     def save(self, settings: Settings) -> None:
         """Keep the arrangement in the settings."""

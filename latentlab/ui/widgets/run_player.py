@@ -29,7 +29,7 @@ _ICONS = {
 }
 
 
-class _Slider(QSlider):
+class JumpSlider(QSlider):
     """A slider that goes to where it is clicked."""
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -71,7 +71,7 @@ class SamplePlayer(QWidget):
         self._ready = True
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
-        self.slider = _Slider(Qt.Orientation.Horizontal, self)
+        self.slider = JumpSlider(Qt.Orientation.Horizontal, self)
         self.slider.setAccessibleName("Step of training")
         self.slider.setToolTip("All sheets of the run; arrow keys step through them")
         self.step = QLabel()
