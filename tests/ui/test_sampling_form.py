@@ -194,7 +194,7 @@ def test_an_attribute_is_told_by_its_slider(form, qtbot):
     assert "Smiling 1" in form.condition.text()
     qtbot.mouseClick(form.condition.form.switch, LEFT, pos=QPoint(8, 8))
     assert told[-1][1] == Condition(attributes={"smiling": 1.0}, null=True)
-    assert "none" in form.condition.text()
+    assert "No condition" in form.condition.text()
     qtbot.mouseClick(form.condition.form.switch, LEFT, pos=QPoint(8, 8))
     assert told[-1][1] == Condition(attributes={"smiling": 1.0})
     qtbot.mouseClick(form.condition.form.clear, LEFT)

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QLabel
 
 from latentlab.cli import main
 from latentlab.core.latents import Condition, Latents
 from latentlab.services.commands import command_for, export_picture
 from latentlab.services.library import ModelLibrary
+from latentlab.ui.panels.attributes import AttributesPanel
 from latentlab.ui.panels.canvas import CanvasPanel
 from latentlab.ui.panels.library import describe_entry
 from latentlab.ui.widgets.picture_details import picture_facts
@@ -198,6 +200,14 @@ def test_details_say_how_a_picture_was_sampled():
     assert "Sampling" not in dict(picture_facts(picture(5)))
     by_default = dict(picture_facts(picture(5), diffusion_spec()))
     assert by_default["Sampling"] == "DPM-Solver++ 2M, 25 steps, guidance 1"
+
+
+def test_a_model_without_sliders_says_where_its_attributes_are(tmp_path, qtbot, bridge):
+    controller = diffusion_controller(tmp_path, bridge, known={})
+    panel = AttributesPanel(controller)
+    qtbot.addWidget(panel)
+    said = [label.text() for label in panel.findChildren(QLabel)]
+    assert any("told attributes" in text and "strip" in text for text in said)
 
 
 def test_the_card_says_how_the_model_was_trained_and_what_it_is_told(controller):

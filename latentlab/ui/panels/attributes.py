@@ -30,6 +30,7 @@ from latentlab.ui.widgets.direction_text import known_side_effect
 from latentlab.ui.widgets.notes import EmptyState
 from latentlab.ui.widgets.random_range import RandomRange, random_values
 from latentlab.ui.widgets.range_strip import RangeStrip
+from latentlab.ui.widgets.sampling_text import condition_hint
 
 GROUP = "Attributes"
 """The heading of directions that name none."""
@@ -242,7 +243,7 @@ class AttributesPanel(QWidget):
                 f"{model.spec.title or model.spec.id} has no attribute directions",
                 "A direction is a way through the latent space that changes one attribute. Make "
                 "one in the panel Directions, from labelled images or from two groups that you "
-                f"pick, or in a terminal:\n\n{self.direction_command()}",
+                f"pick, or type:\n\n{self.direction_command()}{condition_hint(model.spec)}",
             )
         self._empty.set_button("" if model is None else "&Make a direction")
         self._stack.setCurrentIndex(1)

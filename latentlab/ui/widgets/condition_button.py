@@ -198,7 +198,7 @@ class ConditionButton(QToolButton):
 
     def _say(self) -> None:
         said = condition_text(self._condition, self._spec)
-        self.setText(f"Condition: {said} ▾")
+        self.setText("No condition ▾" if said == "none" else f"{said} ▾")
         self.setAccessibleName(f"Condition: {said}")
         every = condition_text(self._condition, self._spec, most=1000)
         self.setToolTip(

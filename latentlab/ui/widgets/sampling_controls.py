@@ -147,12 +147,13 @@ class SamplingControls(QObject):
         self._sampling = DEFAULTS
         self._condition = Condition()
         self._visible = True
+        self._compact = False
         self.sampler = self._make_sampler()
         self.sampler_name = ResetName("Samp&ler")
         self.sampler_name.setBuddy(self.sampler)
         self.sampler_name.reset_asked.connect(lambda: self._set("sampler", DEFAULTS.sampler))
-        steps = steps_range(MOST_STEPS)
-        self.steps = NamedNumber("S&teps", steps, STEPS_TIP.format(most=MOST_STEPS), 50)
+        self._steps_tip = STEPS_TIP.format(most=MOST_STEPS)
+        self.steps = NamedNumber("Step&s", steps_range(MOST_STEPS), self._steps_tip, 50)
         self.guidance = NamedNumber("&Guidance", _GUIDANCE, GUIDANCE_TIP, 50)
         self.eta = NamedNumber("Et&a", _ETA, ETA_TIP, 48)
         for name, control in (("steps", self.steps), ("guidance", self.guidance),
@@ -226,6 +227,13 @@ class SamplingControls(QObject):
             self.more,
         )
 
+    def make_compact(self) -> None:
+        """Leave out what a narrow place has no room for; the tooltip of the steps says the cost."""
+        self.sampler_name.hide()
+        self.cost.setParent(self.parent())
+        self.cost.hide()
+        self._compact = True
+
     @property
     def sampling(self) -> Sampling:
         """What is chosen."""
@@ -239,15 +247,15 @@ class SamplingControls(QObject):
         if spec is None or facts is None:
             return
         self.steps.set_range(steps_range(facts.num_timesteps))
-        self.steps.setToolTip(STEPS_TIP.format(most=min(facts.num_timesteps, MOST_STEPS)))
+        self._steps_tip = STEPS_TIP.format(most=min(facts.num_timesteps, MOST_STEPS))
         self.guidance.setEnabled(bool(spec.conditions))
-        self.guidance.setToolTip("" if spec.conditions else NO_GUIDANCE_TIP)
+        self.guidance.set_tip(GUIDANCE_TIP if spec.conditions else NO_GUIDANCE_TIP)
 
     def set_visible(self, visible: bool) -> None:
         """Show or hide everything."""
         self._visible = visible
         for widget in self.groups:
-            widget.setVisible(visible)
+            widget.setVisible(visible and not (widget is self.cost and self._compact))
         self._show_noise()
 
     def _show_noise(self) -> None:
@@ -277,6 +285,7 @@ class SamplingControls(QObject):
         said = cost_text(sampling, condition)
         self.cost.setText(short_cost(sampling, condition))
         self.cost.setToolTip(said)
+        self.steps.set_tip(f"{said}.\n{self._steps_tip}")
         self.cost.setAccessibleDescription(said)
 
     def reset(self) -> None:

@@ -54,8 +54,8 @@ class SamplingForm(QWidget):
         sampler, steps, cost, guidance, eta, noise, more = self.controls.groups
         # The sampler's name stands in its box: its caption is for wider places.
         self.controls.sampler_name.hide()
-        for widget in (sampler, steps, cost, guidance, self._label_group, self.condition,
-                       eta, noise, more):  # fmt: skip
+        for widget in (sampler, steps, cost, guidance, self._label_group, self.condition, more,
+                       eta, noise):  # fmt: skip
             layout.addWidget(widget)
 
     def sizeHint(self) -> QSize:

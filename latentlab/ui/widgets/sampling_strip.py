@@ -12,9 +12,9 @@ from latentlab.core.latents import Condition
 from latentlab.core.spec import ModelSpec
 from latentlab.ui.edits import batch_of
 from latentlab.ui.widgets.condition_button import ClassBox, ConditionButton
-from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSlider, QuietSpinBox
 from latentlab.ui.widgets.sampling_controls import SamplingControls, together
+from latentlab.ui.widgets.sampling_flow import GrowingFlow
 from latentlab.ui.widgets.sampling_text import frame_words
 from latentlab.ui.widgets.seed_box import SeedBox
 from latentlab.ui.widgets.sigma_slider import EditBurst
@@ -47,7 +47,7 @@ class SamplingStrip(QWidget):
         self._follow()
 
     def _build(self) -> None:
-        layout = FlowLayout(self, spacing=8)
+        layout = GrowingFlow(self, spacing=8)
         layout.setContentsMargins(8, 4, 8, 4)
         layout.addWidget(self._build_seed())
         layout.addWidget(self._build_count())
@@ -63,8 +63,10 @@ class SamplingStrip(QWidget):
         self.sampling.gesture_ended.connect(self._end_gesture)
         self.frame = self._button("", "Show the result of the run", self._leave_frame)
         self.branch = self._button("", "Leave the branch: show the run itself", self._leave_branch)
-        for widget in (self._label_group, self.attributes, *self.sampling.groups, self.frame,
-                       self.branch):  # fmt: skip
+        sampler, steps, _, guidance, eta, noise, more = self.sampling.groups
+        self.sampling.make_compact()
+        for widget in (sampler, steps, guidance, self._label_group, self.attributes, more,
+                       eta, noise, self.frame, self.branch):  # fmt: skip
             layout.addWidget(widget)
 
     def _caption(self, text: str, buddy: QWidget) -> QLabel:

@@ -154,6 +154,13 @@ def condition_names(spec: ModelSpec) -> str:
     return ", ".join(words[:12]) + (", …" if len(words) > 12 else "")
 
 
+def condition_hint(spec: ModelSpec) -> str:
+    """Return where a model without sliders is told attributes all the same; empty for others."""
+    if "attributes" not in spec.conditions:
+        return ""
+    return "\n\nThis model is told attributes: choose them in the strip under the image."
+
+
 def sampling_text(sampling: Sampling) -> str:
     """Return settings in one line, as details and tooltips show them."""
     row = sampler(sampling.sampler)

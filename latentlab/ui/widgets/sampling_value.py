@@ -59,9 +59,7 @@ class NamedNumber(QWidget):
         self.label.reset_asked.connect(self.reset)
         self.slider.setAccessibleName(plain)
         self.box.setAccessibleName(f"{plain}, as a number")
-        self.slider.setAccessibleDescription(tip)
-        for widget in (self.label, self.slider, self.box):
-            widget.setToolTip(f"{tip}\nDouble-click the name, or press Delete, to reset.")
+        self.set_tip(tip)
         for control in (self.slider, self.box):
             control.edited.connect(self._take)
             control.gesture_ended.connect(self.gesture_ended)
@@ -81,6 +79,12 @@ class NamedNumber(QWidget):
         room = self.box.fontMetrics().horizontalAdvance(digits) + 26
         self.box.setFixedWidth(room)
         self.box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def set_tip(self, tip: str) -> None:
+        """Say what the number is, with its unit."""
+        self.slider.setAccessibleDescription(tip)
+        for widget in (self.label, self.slider, self.box):
+            widget.setToolTip(f"{tip}\nDouble-click the name, or press Delete, to reset.")
 
     @property
     def number(self) -> float:
