@@ -12,7 +12,6 @@ from latentlab.core.latents import Condition
 from latentlab.core.spec import DiffusionFacts
 from latentlab.ui.widgets.condition_ranges import attribute_ranges
 from latentlab.ui.widgets.sampling_form import SamplingForm
-from latentlab.ui.widgets.sampling_text import evaluations
 from tests.ui.diffusion_stage import diffusion_spec
 from tests.ui.stage import turn_wheel
 
@@ -49,16 +48,6 @@ def test_every_sampler_is_offered_with_its_paper(form):
         tip = box.itemData(row, Qt.ItemDataRole.ToolTipRole)
         assert sampler.source in tip
         assert sampler.summary in tip
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.parametrize("steps", [1, 2, 10, 25])
-def test_evaluations_of_heun_are_those_of_diffusers(steps):
-    from diffusers import HeunDiscreteScheduler
-
-    scheduler = HeunDiscreteScheduler()
-    scheduler.set_timesteps(steps)
-    assert evaluations(Sampling(sampler="heun", steps=steps)) == len(scheduler.timesteps)
 
 
 def test_choosing_a_sampler_tells_once_and_says_the_cost(form, qtbot):

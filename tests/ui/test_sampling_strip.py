@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QLabel
 
 from latentlab.cli import main
+from latentlab.core.denoising import SAMPLERS, Sampling
 from latentlab.core.latents import Condition, Latents
 from latentlab.services.commands import command_for, export_picture
 from latentlab.services.library import ModelLibrary
@@ -18,7 +19,8 @@ from latentlab.ui.panels.attributes import AttributesPanel
 from latentlab.ui.panels.canvas import CanvasPanel
 from latentlab.ui.panels.library import describe_entry
 from latentlab.ui.widgets.picture_details import picture_facts
-from tests.diffusion_models import write_tiny
+from latentlab.ui.widgets.sampling_text import evaluations
+from tests.diffusion_models import tiny_diffusion, write_tiny
 from tests.ui.diffusion_stage import NAMES, diffusion_controller, diffusion_spec
 from tests.ui.stage import FormulaBridge, make_controller, picture
 
@@ -221,6 +223,20 @@ def tiny(tmp_path_factory) -> Path:
     return write_tiny(
         tmp_path_factory.mktemp("tiny") / "tiny.safetensors", attribute_names=NAMES[:3]
     )
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
+@pytest.mark.parametrize("start_at", [None, 0, 400, 999])
+def test_the_evaluations_that_are_said_are_those_of_the_backend(spacing, start_at):
+    backend = tiny_diffusion()
+    noise = backend.sample_prior("noise", [1])
+    said, done = {}, {}
+    for one in SAMPLERS:
+        for steps in (1, 7):
+            sampling = Sampling(sampler=one.id, steps=steps, spacing=spacing, start_at=start_at)
+            said[one.id, steps] = evaluations(sampling, 1000)
+            done[one.id, steps] = len(list(backend.steps(noise, options=sampling.to_options())))
+    assert said == done
 
 
 @pytest.mark.parametrize("sampler", ["heun", "ddpm"])

@@ -146,6 +146,7 @@ class SamplingControls(QObject):
         super().__init__(parent)
         self._sampling = DEFAULTS
         self._condition = Condition()
+        self._times = MOST_STEPS
         self._visible = True
         self._compact = False
         self.sampler = self._make_sampler()
@@ -246,6 +247,7 @@ class SamplingControls(QObject):
             widget.setEnabled(facts is not None)
         if spec is None or facts is None:
             return
+        self._times = facts.num_timesteps
         self.steps.set_range(steps_range(facts.num_timesteps))
         self._steps_tip = STEPS_TIP.format(most=min(facts.num_timesteps, MOST_STEPS))
         self.guidance.setEnabled(bool(spec.conditions))
@@ -282,8 +284,8 @@ class SamplingControls(QObject):
         if self.noise.value != sampling.noise_seed:
             self.noise.set_value(sampling.noise_seed)
         self.form.set_sampling(sampling)
-        said = cost_text(sampling, condition)
-        self.cost.setText(short_cost(sampling, condition))
+        said = cost_text(sampling, condition, self._times)
+        self.cost.setText(short_cost(sampling, condition, self._times))
         self.cost.setToolTip(said)
         self.steps.set_tip(f"{said}.\n{self._steps_tip}")
         self.cost.setAccessibleDescription(said)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
+import numpy as np
+
 from latentlab.core.denoising import Sampler, Sampling, sampler
 from latentlab.core.latents import Condition
 from latentlab.core.spec import DiffusionFacts, ModelSpec
@@ -36,10 +38,29 @@ NOISE_TIP = (
 CLIP_TIP = "Holds the predicted image within black and white at every step, where the solver can."
 
 
-def evaluations(sampling: Sampling) -> int:
+def steps_done(sampling: Sampling, num_timesteps: int) -> int:
+    """Return the steps that a run takes: all of them, or those from ``start_at`` on.
+
+    The times are those of ``diffusers``; the multistep solvers leave the last one out.
+    """
+    if sampling.start_at is None:
+        return sampling.steps
+    count = min(sampling.steps, num_timesteps)
+    past_zero = sampling.sampler in ("dpmpp", "unipc") and count < num_timesteps
+    more = int(past_zero and sampling.spacing != "trailing")
+    if sampling.spacing == "trailing":
+        times = num_timesteps * (1 - np.arange(count) / count) - 1
+    elif sampling.spacing == "linspace":
+        times = np.linspace(num_timesteps - 1, 0, count + more)[:count]
+    else:
+        times = num_timesteps // (count + more) * np.arange(count + more - 1, more - 1, -1.0)
+    return max(1, int((times.round() <= sampling.start_at).sum()))
+
+
+def evaluations(sampling: Sampling, num_timesteps: int = 1000) -> int:
     """Return the network evaluations of a run; the last step of a second-order one needs one."""
     each = sampler(sampling.sampler).evaluations
-    return sampling.steps * each - (each - 1)
+    return steps_done(sampling, num_timesteps) * each - (each - 1)
 
 
 def is_conditional(condition: Condition) -> bool:
@@ -52,17 +73,19 @@ def doubled(sampling: Sampling, condition: Condition) -> bool:
     return is_conditional(condition) and sampling.guidance not in (0.0, 1.0)
 
 
-def cost_text(sampling: Sampling, condition: Condition) -> str:
+def cost_text(sampling: Sampling, condition: Condition, num_timesteps: int = 1000) -> str:
     """Return what a run costs: ``25 steps, 25 evaluations, two predictions each``."""
-    count = evaluations(sampling)
+    count = evaluations(sampling, num_timesteps)
     steps = f"{sampling.steps} step{'s' if sampling.steps > 1 else ''}"
+    if sampling.start_at is not None:
+        steps = f"{steps_done(sampling, num_timesteps)} of {steps} from t = {sampling.start_at} on"
     text = f"{steps}, {count} evaluation{'s' if count > 1 else ''} of the network"
     return f"{text}, two predictions each" if doubled(sampling, condition) else text
 
 
-def short_cost(sampling: Sampling, condition: Condition) -> str:
+def short_cost(sampling: Sampling, condition: Condition, num_timesteps: int = 1000) -> str:
     """Return the same where there is little room: ``25 × 2 evals``."""
-    count = evaluations(sampling)
+    count = evaluations(sampling, num_timesteps)
     twice = " × 2" if doubled(sampling, condition) else ""
     return f"{count}{twice} eval{'s' if count > 1 or twice else ''}"
 
