@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,15 @@ class FrameView(QWidget):
 
 
 class Flood(QWidget):
-    """Starts the worker, drags the slider, and waits for the last frame."""
+    """Starts the worker, drags the slider, and waits for the last frame.
 
-    def __init__(self) -> None:
+    Args:
+        settings: of the worker.
+    """
+
+    channel = "canvas"
+
+    def __init__(self, settings: WorkerSettings) -> None:
         super().__init__()
         self.setWindowTitle("Slider flood")
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -95,7 +102,7 @@ class Flood(QWidget):
         layout.addWidget(self.view)
         layout.addWidget(self.slider)
         relay = EventRelay()
-        self.bridge = Bridge(WorkerClient(relay, WorkerSettings(engine=_ENGINE)), relay, self)
+        self.bridge = Bridge(WorkerClient(relay, settings), relay, self)
         self.heartbeat = Heartbeat(self)
         self.ready: WorkerReady | None = None
         self.forward_ms: list[float] = []
@@ -123,10 +130,17 @@ class Flood(QWidget):
         # It stood at 0: this asks for the first frame.
         self.slider.setValue(-300)
 
+    def picture(self, value: float) -> Picture:
+        """Return what the slider shows at -3 to 3."""
+        return Picture(model="convolutions", space="z", seeds=(0,), edits={"x": value})
+
     def _ask(self, value: int) -> None:
         self._sequence += 1
-        picture = Picture(model="convolutions", space="z", seeds=(0,), edits={"x": value / 100})
-        self.bridge.preview(PreviewRequest("canvas", self._sequence, picture))
+        self.bridge.preview(self.request(value / 100))
+
+    def request(self, value: float) -> PreviewRequest:
+        """Return what is asked for when the slider stands at ``value``."""
+        return PreviewRequest(self.channel, self._sequence, self.picture(value))
 
     def _move(self) -> None:
         """Move the slider by as many events as are due."""
@@ -140,6 +154,10 @@ class Flood(QWidget):
             self._hand.stop()
             self._released = time.perf_counter()
             self._arrived_before_release = len(self.sequences)
+            self.let_go()
+
+    def let_go(self) -> None:
+        """The hand has just left the slider."""
 
     def _take(self, result: PreviewResult) -> None:
         now = time.perf_counter()
@@ -158,7 +176,15 @@ class Flood(QWidget):
         self.forward_ms.append(result.forward_ms)
         if self._released and result.sequence == self._sequence:
             self._settled = now
-            QTimer.singleShot(_AFTER_MS, self._end)
+            self.settled()
+
+    def settled(self) -> None:
+        """The last frame is there."""
+        self.end_soon()
+
+    def end_soon(self) -> None:
+        """End when a heart that stopped now would have been noticed."""
+        QTimer.singleShot(_AFTER_MS, self._end)
 
     def _worker_changed(self, event: Any) -> None:
         if isinstance(event, WorkerReady) and event.failure is None:
@@ -205,14 +231,17 @@ class Flood(QWidget):
         }
 
 
-def flood() -> dict[str, Any]:
+def flood(make: Callable[[], Flood]) -> dict[str, Any]:
     """Run one flood in this process, whose ``QApplication`` is made here, and return its figures.
+
+    Args:
+        make: returns the window.
 
     Raises:
         RuntimeError: the worker failed, or the last frame never came.
     """
     application = QApplication(sys.argv[:1])
-    window = Flood()
+    window = make()
     window.show()
     limit = QTimer(window)
     limit.setSingleShot(True)
@@ -233,7 +262,7 @@ def flood() -> dict[str, Any]:
 
 def main() -> None:
     """Print the figures as one line of JSON."""
-    print(json.dumps(flood()))
+    print(json.dumps(flood(lambda: Flood(WorkerSettings(engine=_ENGINE)))))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ Progress = Callable[[int, int, str], None]
 
 BENCHMARKS: dict[str, str] = {
     "attached": "latentlab.services.bench.attached:run",
+    "denoise": "latentlab.services.bench.denoise:run",
+    "denoise_flood": "latentlab.services.bench.denoise_flood:run",
     "encode": "latentlab.services.bench.encode:run",
     "events": "latentlab.services.bench.events:run",
     "hover": "latentlab.services.bench.hover:run",
