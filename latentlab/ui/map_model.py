@@ -99,7 +99,10 @@ class MapModel(QObject):
         model = self._controller.model
         if model is None:
             return None
-        return model.spec.space(None if self.points is None else self.points.space)
+        # The points may still be those of the model before.
+        known = {space.name for space in model.spec.spaces}
+        own = self.points is not None and self.points.space in known
+        return model.spec.space(self.points.space if own else None)
 
     @property
     def model_id(self) -> str:
