@@ -182,7 +182,11 @@ class Run:
         ]
 
     def steps(self, state: DiffusionState | None = None) -> Iterator[DiffusionStep]:
-        """Yield the steps from the beginning, or those after ``state``."""
+        """Yield the steps from the beginning, or those after ``state``.
+
+        Gradients are kept where they are asked for: by latents that require them.
+        """
+        quiet = not (torch.is_grad_enabled() and self._start.requires_grad)
         number, index, x, x0 = 0, 0, self._start, None
         if state is not None:
             number, index, x, x0 = self._resumed(state)
@@ -191,12 +195,12 @@ class Run:
             last = place + 1 == len(self._stretches)
             stop = self.count if last else self._stretches[place + 1].first
             if state is None or place > number:
-                with torch.inference_mode():
+                with torch.inference_mode(quiet):
                     x = self._entered(place, x, x0)
             times = torch.tensor(stretch.solver.times, dtype=torch.float32).to(self._device)
             while index < stop:
                 # A generator must not yield inside the mode: it would leak into the asker's code.
-                with torch.inference_mode():
+                with torch.inference_mode(quiet):
                     step = self._step(place, index, x, times)
                 x, x0, index = step.state.x, step.state.x0, step.index
                 yield step
