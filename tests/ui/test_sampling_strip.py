@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtWidgets import QLabel
 
 from latentlab.cli import main
@@ -19,9 +19,11 @@ from latentlab.ui.panels.attributes import AttributesPanel
 from latentlab.ui.panels.canvas import CanvasPanel
 from latentlab.ui.panels.library import describe_entry
 from latentlab.ui.widgets.picture_details import picture_facts
+from latentlab.ui.widgets.sampling_form import SamplingForm
 from latentlab.ui.widgets.sampling_text import evaluations
+from latentlab.ui.widgets.schedule_plot import SchedulePlot
 from tests.diffusion_models import tiny_diffusion, write_tiny
-from tests.ui.diffusion_stage import NAMES, diffusion_controller, diffusion_spec
+from tests.ui.diffusion_stage import FACTS, NAMES, diffusion_controller, diffusion_spec
 from tests.ui.stage import FormulaBridge, make_controller, picture
 
 LEFT = Qt.MouseButton.LeftButton
@@ -64,6 +66,30 @@ def test_other_families_see_nothing_of_it(tmp_path, qtbot, bridge):
     groups = (*panel.strip.sampling.groups, panel.strip.frame, panel.strip.branch)
     assert not any(group.isVisible() for group in groups)
     assert panel.strip.temperature.isVisible()
+
+
+def test_no_window_flashes_while_the_controls_are_made(tmp_path, qtbot, qapp, bridge):
+    shown: list[str] = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched, event):
+            if event.type() == QEvent.Type.Show and watched.isWidgetType() and watched.isWindow():
+                shown.append(type(watched).__name__)
+            return False
+
+    watch = Watch()
+    qapp.installEventFilter(watch)
+    controller = diffusion_controller(tmp_path, bridge)
+    given = controller.document.canvas.model_copy(update={"options": {"sampler": "ddpm"}})
+    controller.show_picture(given, "DDPM")
+    panel, form, plot = CanvasPanel(controller), SamplingForm(), SchedulePlot()
+    for widget in (panel, form, plot):
+        qtbot.addWidget(widget)
+    form.set_spec(diffusion_spec())
+    form.set_values(Sampling(sampler="ddim", eta=1), Condition())
+    plot.set_facts(FACTS)
+    qapp.removeEventFilter(watch)
+    assert shown == []
 
 
 def test_a_drag_of_guidance_is_one_step_of_the_history(controller, strip, qtbot, bridge):

@@ -19,7 +19,7 @@ from latentlab.core.requests import Failure, JobProgress, JobResult
 from latentlab.core.settings import load_settings
 from latentlab.services.worker_protocol import WorkerDied, WorkerReady
 from latentlab.ui import app
-from latentlab.ui.edits import FIRST_COUNT
+from latentlab.ui.edits import FIRST_COUNT, missing_capabilities
 from latentlab.ui.panel_host import PanelHost
 from tests.ui.stage import picture, pixels
 from tests.ui.windows import differs, drop_on, file_data, make_window
@@ -321,7 +321,8 @@ def test_no_window_flashes_while_panels_are_made(window, qapp, qtbot):
     qapp.installEventFilter(watch)
     for host in window.hosts.values():
         host.parentWidget().raise_()
-        qtbot.waitUntil(lambda panel=host.panel: panel.isVisible())
+        able = not missing_capabilities(host.plugin.row.needs, window.controller.model)
+        qtbot.waitUntil(lambda host=host, able=able: host.panel.isVisible() == able)
     window.controller.open_model("ripples")
     qapp.removeEventFilter(watch)
     assert not watch.shown

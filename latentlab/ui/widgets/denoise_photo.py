@@ -95,6 +95,12 @@ class PhotoPage(QWidget):
     def _build(self) -> None:
         work = QWidget()
         self._stack = QStackedLayout()
+        # Before its pages: without a widget around it, the first would be a window.
+        column = QVBoxLayout(work)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.tabs)
+        column.addLayout(self._stack, 1)
         for title, tip, make in _TABS:
             place = self.tabs.addTab(title)
             self.tabs.setTabToolTip(place, tip)
@@ -107,11 +113,6 @@ class PhotoPage(QWidget):
             area.setWidget(page)
             self._stack.addWidget(area)
         self.tabs.currentChanged.connect(self._stack.setCurrentIndex)
-        column = QVBoxLayout(work)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.tabs)
-        column.addLayout(self._stack, 1)
         self._work = work
         content = QWidget()
         self._content = QStackedLayout(content)
