@@ -272,27 +272,25 @@ class Edit:
         library = self.machine.library()
         entry = library.resolve(self.model)
         backend = library.backend(self.model)
-        seeds, stored, options = self._source(backend)
+        start = self._start(backend)
+        stored = start.stored
         picture = build_picture(
             backend.spec,
             model=entry.id,
-            seeds=seeds,
+            seeds=start.seeds,
             stored=stored,
             temperature=self.temperature,
-            space=self.decoding.space,
+            space=self.decoding.space or (stored.space if stored else None),
             edits=edits,
-            condition=self.decoding.condition(),
-            options={**options, **self.decoding.options()},
+            condition=start.told(self.decoding.condition()),
+            options={**start.options, **self.decoding.options()},
         )
         _write(library, self.out, picture, stored, self.grid, own)
-        count = len(seeds) if stored is None else stored.batch
+        count = len(start.seeds) if stored is None else stored.batch
         return _report(self.json, self.out, picture, count)
 
-    def _source(self, backend: Any) -> tuple[tuple[int, ...], Latents | None, dict[str, Option]]:
-        """Return seeds, or latents and the options that bring them back to their photograph."""
+    def _start(self, backend: Any) -> Start:
         from latentlab.core.seeds import parse_seeds
-        from latentlab.services.commands import imported
-        from latentlab.services.export import load_latents
 
         given = [v for v in (self.seed, self.seeds, self.input, self.latents) if v is not None]
         if len(given) != 1:
@@ -301,11 +299,10 @@ class Edit:
             )
         if self.input is not None:
             found = _encode(backend, read_photo(backend, self.input), self.decoding.condition())
-            return (), found.latents, dict(found.options)
+            return Start(stored=found.latents, options=found.options)
         if self.latents is not None:
-            return (), imported(backend.spec, load_latents(self.latents)), {}
-        given_seeds = self.seeds if self.seed is None else str(self.seed)
-        return parse_seeds(given_seeds or ""), None, {}
+            return read_start(backend.spec, self.latents)
+        return Start(parse_seeds((self.seeds if self.seed is None else str(self.seed)) or ""))
 
 
 @dataclass(frozen=True)

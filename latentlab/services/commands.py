@@ -303,6 +303,7 @@ def portable_picture(picture: Picture, fingerprint: str) -> Picture:
             "photo_path": None,
             "fingerprint": fingerprint,
             "temperature": 1.0 if picture.stored else picture.temperature,
+            "stored": dict(sorted(picture.stored.items())),
             "edits": {k: v for k, v in sorted(picture.edits.items()) if v != 0},
             "options": dict(sorted(picture.options.items())),
             "condition": condition.model_copy(
