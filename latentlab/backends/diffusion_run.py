@@ -170,6 +170,9 @@ class Run:
         self._sampling, self._stretches = sampling, stretches
         self._root = root_of(sampling)
         self._start, self._row_keys, self._guide = start, row_keys, guide
+        if guide is not None:
+            for stretch in stretches:
+                stretch.solver.only_predict()
         self.count = stretches[-1].count
         self._stop = sampling.stop_at or self.count
         if self._stop > self.count:

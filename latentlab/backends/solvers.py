@@ -230,6 +230,14 @@ class Solver:
         """Return the factor on the image within x: 1 where the variance explodes."""
         return 1.0 if self.scaling == "exploding" else 1 / math.sqrt(1 + self.sigmas[call] ** 2)
 
+    def only_predict(self) -> None:
+        """Leave UniPC's corrector out, for runs whose x is moved between steps.
+
+        The corrector goes on from the x of the step before, and would undo the movement.
+        """
+        if self.name == "unipc":
+            self.scheduler.disable_corrector = list(range(self.calls))
+
     def sigma_after(self, call: int) -> float:
         """Return noise over signal of x after a call, as the solver means it."""
         return self._ends[self._level[call]]
