@@ -11,6 +11,7 @@ from latentlab.cli.common import Json, Many, Progress, print_json
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
+    from latentlab.core.spec import DiffusionFacts, ModelSpec
     from latentlab.services.library import Entry
 
 
@@ -87,7 +88,6 @@ class Models:
         return 0
 
     def _card(self, entry: Entry) -> int:
-        from latentlab.core.card import making
         from latentlab.core.recipe import dump_toml
 
         if entry.header is None:
@@ -101,16 +101,45 @@ class Models:
         if self.json:
             print_json(entry.row() | {"provenance": known.model_dump(mode="json")})
             return 0
-        channels, height, width = entry.header.spec.image_shape
-        lines = [f"{entry.title} ({entry.id})"]
-        lines.append(f"{entry.header.spec.family}, {width}x{height}x{channels}")
-        lines.append(f"{entry.parameters:,} parameters")
-        quality = entry.header.spec.quality.items()
-        lines += [f"{name.replace('_', ' ')}: {value:.4g}" for name, value in quality]
-        lines += making(known)
-        lines += [known.note] if known.note else []
-        print("\n".join([*lines, str(entry.path)]))
+        print("\n".join([*_card_lines(entry.header.spec, entry), str(entry.path)]))
         return 0
+
+
+def _card_lines(spec: ModelSpec, entry: Entry) -> list[str]:
+    from latentlab.core.card import making
+    from latentlab.core.card_figures import distance_table, obedience_table, plain_lines
+
+    channels, height, width = spec.image_shape
+    lines = [f"{entry.title} ({entry.id})"]
+    lines.append(f"{spec.family}, {width}x{height}x{channels}")
+    lines.append(f"{entry.parameters:,} parameters")
+    lines += _told(spec)
+    if spec.diffusion is not None:
+        lines += _noise(spec.diffusion)
+    lines += plain_lines(spec.quality)
+    for table in (distance_table(spec.quality), obedience_table(spec.quality)):
+        lines += ["", *table, ""] if table else []
+    lines += making(spec.provenance)
+    return [*lines, spec.provenance.note] if spec.provenance.note else lines
+
+
+def _told(spec: ModelSpec) -> list[str]:
+    """Return what a conditional model is told."""
+    names = {"class": spec.class_names, "attributes": spec.attribute_names}
+    return [
+        f"is told {kind}: {', '.join(names[kind])}" for kind in spec.conditions if kind in names
+    ]
+
+
+def _noise(facts: DiffusionFacts) -> list[str]:
+    """Return how a diffusion model was trained."""
+    betas = f", beta {facts.beta_start:.3g} to {facts.beta_end:.3g}"
+    schedule = facts.schedule.replace("_", " ") + (betas if facts.schedule == "linear" else "")
+    predicts = {"epsilon": "the noise (epsilon)", "x0": "the image (x0)", "v": "the velocity (v)"}
+    return [
+        f"noise schedule: {schedule}, T = {facts.num_timesteps:,}",
+        f"predicts {predicts[facts.prediction]}",
+    ]
 
 
 @dataclass(frozen=True)

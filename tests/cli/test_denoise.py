@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from PIL import Image
 
 from latentlab.cli import main
+from latentlab.core.card_figures import short_lines
 from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.latents import Condition, Latents
+from latentlab.core.modelfile import read_model, write_model
 from latentlab.core.pictures import stored_hashes
 from latentlab.services.commands import command_for, export_picture
 from latentlab.services.denoise_command import StripLayout, denoise_command
@@ -262,3 +265,58 @@ def test_progress_of_an_inversion_counts_evaluations(home: Path, monkeypatch) ->
     words = ["--option", "steps=4", "--option", "refine=1", "--out", "p.npz"]
     assert main(["encode", "tiny", photo, *words]) == 0
     assert [r for r in seen if r[2] == "encoding"][:8] == [(n, 8, "encoding") for n in range(1, 9)]
+
+
+def figures() -> dict[str, float]:
+    found = {"frechet_probe": 30.25, "frechet_probe_floor": 12.3, "frechet_images": 1000.0}
+    for place, name in enumerate(("dpmpp", "ddim", "euler_a")):
+        found |= {f"frechet_{name}_{steps}": 1234.5 / (place + steps) for steps in (10, 25, 50)}
+    found |= {"obeyed_images": 992.0, "obeyed_drawn": 0.97}
+    for weight in ("0", "1", "1.5"):
+        found[f"obeyed_at_{weight}"] = 0.5 + 0.25 * float(weight)
+        found[f"obeyed_wavy_hair_at_{weight}"] = 0.5 + 0.1 * float(weight)
+    return found | {"ssim": 0.912}
+
+
+def test_the_card_of_a_diffusion_model_has_tables(home: Path, capsys, tmp_path) -> None:
+    path = tmp_path / "measured.safetensors"
+    write_tiny(path, schedule="cosine", prediction="v")
+    stored = read_model(path)
+    spec = stored.header.spec.model_copy(update={"quality": figures()})
+    header = stored.header.model_copy(update={"spec": spec})
+    write_model(path, replace(stored, header=header))
+    assert main(["models", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:7] == [
+        "is told attributes: smiling, eyeglasses, age",
+        "noise schedule: cosine, T = 1,000",
+        "predicts the velocity (v)",
+        "ssim: 0.912",
+    ]
+    first = lines.index(
+        "Fréchet distance in features of the probe (1,000 images; data to data 12.3)"
+    )
+    assert lines[first + 1 : first + 5] == [
+        "  sampler          10 steps  25 steps  50 steps",
+        "  DPM-Solver++ 2M       123      49.4      24.7",
+        "  DDIM                  112      47.5      24.2",
+        "  Euler ancestral       103      45.7      23.7",
+    ]
+    second = lines.index(
+        "Condition obeyed, as the probe reads it "
+        "(a coin has 50 %; portraits drawn as asked 97 %; 992 images each)"
+    )
+    assert lines[second + 1 : second + 4] == [
+        "  guidance      0     1   1.5",
+        "  all        50 %  75 %  88 %",
+        "  wavy hair  50 %  60 %  65 %",
+    ]
+    assert short_lines(figures()) == [
+        "ssim: 0.912",
+        "Fréchet distance: 23.7 (Euler ancestral, 50 steps; data to data 12.3)",
+        "Condition obeyed: 88 % (guidance 1.5)",
+    ]
+    assert main(["models", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["quality"]["frechet_ddim_25"] == 1234.5 / 26
+    assert main(["models", "portraits-vae"]) == 0
+    assert "\n\n" not in capsys.readouterr().out
