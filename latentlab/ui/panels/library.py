@@ -34,6 +34,7 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.card import making
+from latentlab.core.card_figures import short_lines
 from latentlab.core.errors import LatentLabError
 from latentlab.core.spec import Provenance
 from latentlab.services.library import Entry
@@ -77,8 +78,7 @@ def describe_entry(entry: Entry) -> str:
         lines.append(diffusion_text(spec.diffusion))
     told = condition_names(spec)
     lines += [f"Is told: {told}"] if told else []
-    quality = spec.quality.items()
-    lines += [f"{name.replace('_', ' ')}: {_short(value)}" for name, value in quality]
+    lines += short_lines(spec.quality)
     lines += making(spec.provenance)
     lines += recipe_lines(spec.provenance)
     if spec.provenance.note:
@@ -97,11 +97,6 @@ def recipe_lines(origin: Provenance) -> list[str]:
     if not isinstance(batch, int) or not isinstance(rate, int | float):
         return []
     return [f"Recipe: batches of {batch}, learning rate {rate:.3g}"]
-
-
-def _short(value: float) -> str:
-    """Return a measured number: ``17.6``, ``5,000``, ``-46,900``."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 class LibraryModel(QAbstractListModel):
