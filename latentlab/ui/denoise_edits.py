@@ -92,8 +92,9 @@ class RunEdits:
         path = tree.placed(parent, branch)
         with self._controller.reporting():
             run = tree.with_branch(_pinned(here), path)
-            self._apply(run, f"Branch: {tree.what_changed(here.base, path, self.spec)}")
+            # First: what is looked at is made first.
             self.cursor.select(path, None)
+            self._apply(run, f"Branch: {tree.what_changed(here.base, path, self.spec)}")
             return path
         return ""
 

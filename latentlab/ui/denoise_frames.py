@@ -32,6 +32,7 @@ class RunFrames:
         failures: why a path has no frames, or no more.
         stopped: the person cancelled it: it goes on when asked to.
         every: of the steps of a branch, each so many are kept.
+        serial: rises with every run that was asked for.
     """
 
     key: str
@@ -40,6 +41,7 @@ class RunFrames:
     failures: dict[str, Failure] = field(default_factory=dict)
     stopped: bool = False
     every: int = 1
+    serial: int = 0
     _own: dict[str, list[DenoisingFrame]] = field(default_factory=dict)
     _joined: dict[str, list[DenoisingFrame]] = field(default_factory=dict)
     bytes_used: int = 0

@@ -61,6 +61,9 @@ class DenoiseModel(RunEdits, QObject):
         self._problem: Failure | None = None
         self._seconds: dict[str, float] = {}
         self._asked = False
+        self._serial = 0
+        self._paths: tuple[str, ...] = ()
+        self._titles: dict[str, str] = {}
         self.watched = False
         self.folded: set[str] = set()
         self.cursor = RunCursor(self)
@@ -110,7 +113,7 @@ class DenoiseModel(RunEdits, QObject):
     @property
     def paths(self) -> tuple[str, ...]:
         """The run (the empty path) and its branches, each after its parent."""
-        return () if self._tree is None else tree.tree_order(self._tree.branches)
+        return self._paths
 
     def branch_of(self, path: str) -> DenoisingBranch | None:
         """Return what the document says of a branch."""
@@ -119,6 +122,12 @@ class DenoiseModel(RunEdits, QObject):
 
     def title(self, path: str) -> str:
         """Return what a run or branch is called: ``guidance 3, smiling``."""
+        known = self._titles.get(path)
+        if known is None:
+            known = self._titles[path] = self._title(path)
+        return known
+
+    def _title(self, path: str) -> str:
         found = self.branch_of(path)
         if self._tree is None or (path and found is None):
             return ""
@@ -145,6 +154,11 @@ class DenoiseModel(RunEdits, QObject):
     def stale(self) -> bool:
         """Whether the frames are those of the run before, as long as nothing newer has come."""
         return self._shown is not None and self._shown is not self._run
+
+    @property
+    def dim(self) -> bool:
+        """Whether the frames are those of the run before, and nothing newer is on its way."""
+        return self.stale and self.work.job is None and not self._calm.isActive()
 
     @property
     def running(self) -> bool:
@@ -283,6 +297,10 @@ class DenoiseModel(RunEdits, QObject):
             self._tree = self._wanted()
         except LatentLabError as error:
             self._tree, self._problem = None, Failure(error.message, error.details)
+        if before != self._tree:
+            branches = () if self._tree is None else self._tree.branches
+            self._paths = () if self._tree is None else tree.tree_order(branches)
+        self._titles.clear()
         if self._tree is None:
             self._drop()
             return
@@ -308,7 +326,8 @@ class DenoiseModel(RunEdits, QObject):
 
     def _change_run(self, run: RunFrames) -> None:
         old, self._run = self._run, run
-        run.stopped = False
+        self._serial += 1
+        run.serial, run.stopped = self._serial, False
         restarted = old is not None and old.picture.seeds == run.picture.seeds
         restarted = restarted and old.picture.stored == run.picture.stored
         self.work.leave(run, gently=bool(restarted))
@@ -320,7 +339,7 @@ class DenoiseModel(RunEdits, QObject):
     # Making frames.
 
     def _soon(self) -> None:
-        if self.watched and not self._asked:
+        if self.watched:
             self._calm.start()
 
     def _quick(self) -> bool:
@@ -331,12 +350,21 @@ class DenoiseModel(RunEdits, QObject):
         """Ask for the frames that are missing, unless they would hold up a person unasked."""
         run, asked = self._run, self._asked
         if run is None or run.stopped or not (asked or (self.watched and self._quick())):
+            self._asked = False
             if run is not None and self._shown is not run and not self.work.waits:
                 self._show(run)
             return
         missing = [path for path in self.missing if path not in run.failures]
-        if not missing or self.work.start(run, self._tree.base, missing):
-            self._asked = False
+        if not missing:
+            # Still asked for as long as something is on its way.
+            self._asked = asked and self.running
+        else:
+            # What is looked at comes first, and does not wait for what is not.
+            here = self.cursor.path
+            seen = {here} if self.running else {"", *tree.prefixes(here), *(self.cursor.pair or ())}
+            first = [path for path in missing if path in seen]
+            if first or not self.running:
+                self.work.start(run, self._tree.base, first or missing)
         self.progress_changed.emit()
 
     def _show(self, run: RunFrames) -> None:
@@ -347,7 +375,7 @@ class DenoiseModel(RunEdits, QObject):
     def _take(self, run: RunFrames, frames: Sequence[DenoisingFrame]) -> None:
         for frame in frames:
             run.add(frame)
-        if run is self._run and self._shown is not run:
+        if self._shown is None or (run is not self._shown and run.serial > self._shown.serial):
             self._show(run)
         self._shelf.trim(run)
         if run is self._shown:

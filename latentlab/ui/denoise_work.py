@@ -15,8 +15,9 @@ from latentlab.core.requests import Failure
 from latentlab.ui.denoise_frames import RunFrames
 from latentlab.ui.denoise_tree import source_title
 
-NEARLY_DONE = 0.25
-"""Seconds of work that are rather finished than thrown away while a slider is dragged."""
+PATIENCE_MS = 400
+"""What is made while a slider is dragged goes on so long before a newer wish ends it: otherwise
+nothing would ever be seen."""
 
 
 @dataclass(eq=False)
@@ -25,13 +26,13 @@ class _Work:
     paths: tuple[str, ...]
     job: Any = None
     superseded: bool = False
+    frames: int = 0
     begun: float = field(default_factory=time.monotonic)
 
     @property
-    def seconds_left(self) -> float:
-        if self.job is None or self.job.done < 2:
-            return float("inf")
-        return float(self.job.seconds_left or 0.0)
+    def patience(self) -> int:
+        """Milliseconds that it may still go on when it is superseded."""
+        return round(PATIENCE_MS - 1000 * (time.monotonic() - self.begun))
 
 
 class RunWork(QObject):
@@ -56,6 +57,8 @@ class RunWork(QObject):
         self._controller = controller
         self._works: list[_Work] = []
         self.superseded = False
+        self._patience = QTimer(self, singleShot=True)
+        self._patience.timeout.connect(self._lose_patience)
         self._gone = QTimer(self, singleShot=True, interval=0)
         self._gone.timeout.connect(self._sweep)
         controller.job_changed.connect(self._look)
@@ -108,13 +111,24 @@ class RunWork(QObject):
         return True
 
     def leave(self, run: RunFrames | None, gently: bool = False) -> None:
-        """Give up work on other runs; ``gently``, what is nearly done is finished."""
+        """Give up work on other runs; ``gently``, once something of it was seen."""
         for work in self._works:
-            if work.run is run or work.superseded:
+            if work.run is run or (work.superseded and gently):
                 continue
             work.superseded = True
-            if not gently or work.seconds_left > NEARLY_DONE:
+            if gently:
+                self._lose_patience()
+            else:
                 self._cancel(work)
+
+    def _lose_patience(self) -> None:
+        """End what is superseded, has had its time, and has shown something."""
+        waiting = [one for one in self._works if one.superseded]
+        for work in waiting:
+            if work.frames and work.patience <= 0:
+                self._cancel(work)
+            elif work.frames:
+                self._patience.start(max(1, work.patience))
 
     def cancel(self) -> None:
         """Stop, because a person asks for it."""
@@ -127,7 +141,10 @@ class RunWork(QObject):
 
     def _arrive(self, work: _Work, frames: Any) -> None:
         if work in self._works and frames:
+            work.frames += len(frames)
             self.arrived.emit(work.run, tuple(frames))
+            if work.superseded:
+                self._lose_patience()
 
     def _end(self, work: _Work, end: Any) -> None:
         if work in self._works:

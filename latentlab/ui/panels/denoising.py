@@ -34,6 +34,7 @@ class DenoisingPanel(QWidget):
         self.setAcceptDrops(True)
         self._controller = controller
         self.model = controller.denoise
+        self._spec: Any = None
         self._gestures = count()
         self._gesture = next(self._gestures)
         self.form = SamplingForm()
@@ -96,7 +97,9 @@ class DenoisingPanel(QWidget):
     def _follow(self, *_: object) -> None:
         model = self.model
         picture = model.picture
-        self.form.set_spec(model.spec)
+        if model.spec is not self._spec:
+            self._spec = model.spec
+            self.form.set_spec(model.spec)
         if picture is not None:
             setting = setting_of(picture, "")
             self.form.set_values(setting.sampling, setting.condition)

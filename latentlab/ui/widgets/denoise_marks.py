@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
 
+from latentlab.core.document import MAX_BRANCHES
 from latentlab.ui.widgets.colours import faint
 from latentlab.ui.widgets.run_marks import Mark
 
@@ -21,10 +23,16 @@ class BranchMark:
     def __init__(self, slot: int) -> None:
         self._mark = Mark(max(0, slot - 1))
         self._trunk = slot == 0
+        self._colours: dict[int, QColor] = {}
 
     def colour(self, palette: QPalette) -> QColor:
         """Return its colour."""
-        return faint(palette, 0.75) if self._trunk else self._mark.colour(palette)
+        known = self._colours.get(palette.cacheKey())
+        if known is None:
+            known = faint(palette, 0.75) if self._trunk else self._mark.colour(palette)
+            # There are as many palettes as themes, or a few more.
+            self._colours = {palette.cacheKey(): known}
+        return known
 
     def paint(self, painter: QPainter, middle: QPointF, size: float, palette: QPalette) -> None:
         """Draw its marker around a place."""
@@ -49,7 +57,10 @@ class BranchMark:
         return QIcon(pixmap)
 
 
+_mark = lru_cache(maxsize=MAX_BRANCHES + 2)(BranchMark)
+
+
 def mark_of(model: Any, path: str) -> BranchMark:
     """Return the mark of a path of a ``DenoiseModel``."""
     branch = model.branch_of(path)
-    return BranchMark(0 if branch is None else branch.slot)
+    return _mark(0 if branch is None else branch.slot)

@@ -44,14 +44,15 @@ class TimelinePainter:
         """Of captions."""
         return QFontMetrics(small_font(self._view.font()))
 
-    def paint(self, painter: QPainter, _area: QRect) -> None:
-        """Paint everything that is in sight."""
+    def paint(self, painter: QPainter, area: QRect) -> None:
+        """Paint what is in sight within an area of the viewport."""
         view = self._view
         ground = surround(view.palette())
-        painter.fillRect(view.viewport().rect(), ground)
+        painter.fillRect(area, ground)
         painter.setFont(small_font(view.font()))
-        top, height = view.offset().y(), view.viewport().height()
-        seen = [g for g in view.timeline.groups if g.bottom > top and g.top < top + height]
+        top = view.offset().y() + area.top()
+        below = top + area.height()
+        seen = [g for g in view.timeline.groups if g.bottom > top and g.top < below]
         for group in seen:
             self._rows_of(painter, group, ground)
         for group in reversed(view.timeline.groups):
@@ -60,8 +61,10 @@ class TimelinePainter:
             self._outlines(painter, group)
         self._gutter(painter, ground)
         for group in seen:
-            self._captions(painter, group)
-            self._header(painter, group, ground)
+            if area.left() < view.timeline.gutter:
+                self._captions(painter, group)
+            if view.header_rect(group.path).intersects(area):
+                self._header(painter, group, ground)
 
     def _rows_of(self, painter: QPainter, group: Group, ground: QColor) -> None:
         view, line = self._view, self._view.timeline
@@ -81,7 +84,7 @@ class TimelinePainter:
             ratio = view.devicePixelRatioF()
             key = (group.path, show)
             image = self.rows.row(key, drawn, shows, line.cell, ratio, ground, first)
-            painter.setOpacity(0.55 if self._model.stale else 1.0)
+            painter.setOpacity(0.55 if self._model.dim else 1.0)
             painter.drawImage(QPointF(line.x_of(first) - scrolled.x(), y - scrolled.y()), image)
             painter.setOpacity(1.0)
 

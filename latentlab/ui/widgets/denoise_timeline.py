@@ -61,6 +61,7 @@ class DenoiseTimeline(PictureHand, QAbstractScrollArea):
         self.shows: tuple[str, ...] = ("x_t", "x0")
         self.show_now = "x0"
         self.fitted = False
+        self._outlined: tuple[str, int, Any] | None = None
         self.side: int | None = None
         self.timeline = arrange((), (), (1, 1), 0, None)
         self.painter = TimelinePainter(self)
@@ -167,15 +168,37 @@ class DenoiseTimeline(PictureHand, QAbstractScrollArea):
         count = self._model.count(path) + 1
         if group is None or group.facts.last != count:
             self.lay_out()
-        else:
-            self.viewport().update()
+            return
+        frames = self._model.own_frames(path)
+        slot = self.timeline.slot_of(frames[-1].index) if frames else 0
+        # The result stands in the next column; where columns change their image, the one before.
+        self._update_slots(group, slot - 1, slot + 1)
+
+    def _update_slots(self, group: Group, first: int, last: int) -> None:
+        """Paint some columns of a group again."""
+        line = self.timeline
+        left = line.x_of(first) - GAP
+        width = (last - first + 1) * line.pitch + 2 * GAP
+        top = group.top + HEADER - GAP
+        box = QRect(left, top, width, group.bottom - top + GAP)
+        self.viewport().update(box.translated(-self.offset()))
 
     def _follow_selection(self) -> None:
         path, index = self._model.selected
         frame = self._model.cursor.frame(path, index)
         self.setAccessibleDescription(caption(frame, self._model.count(path)) if index else "")
+        before = self.offset()
         self._keep_in_sight(path, index)
-        self.viewport().update()
+        pair = self._model.cursor.pair
+        old, self._outlined = self._outlined, (path, index, pair)
+        group = self.timeline.group(path)
+        alike = old is not None and old[0] == path and old[2] == pair is None
+        if alike and group is not None and self.offset() == before:
+            for place in (old[1], index):
+                slot = self.timeline.slot_of(place)
+                self._update_slots(group, slot - 1, slot + 1)
+        else:
+            self.viewport().update()
 
     def _keep_in_sight(self, path: str, index: int) -> None:
         group = self.timeline.group(path)

@@ -173,7 +173,7 @@ class DenoiseView(PictureHand, QWidget):
         font = small_font(self.font())
         for place, (side, box) in enumerate(zip(self.sides, self._boxes())):
             room = self.image_rect(place)
-            painter.setOpacity(0.55 if self._model.stale else 1.0)
+            painter.setOpacity(0.55 if self._model.dim else 1.0)
             if side.image is None:
                 side_of = max(1, min(room.width(), room.height()))
                 hole = QRect(0, 0, side_of, side_of)

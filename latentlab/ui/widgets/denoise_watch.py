@@ -24,6 +24,7 @@ from latentlab.ui.widgets.schedule_plot import Mark, SchedulePlot
 
 _WIDE, _HIGH = 720, 620
 _TALL = 440
+_MARK_MS = 40
 _Key = Qt.Key
 _KEYS = (
     _Key.Key_Left, _Key.Key_Right, _Key.Key_Up, _Key.Key_Down, _Key.Key_Home, _Key.Key_End,
@@ -53,7 +54,7 @@ class WatchPage(QWidget):
         self.empty = DenoiseEmpty(controller)
         self.popover = BranchPopover(self)
         self.export = ExportPopover(controller, self.state, self)
-        self._marking = QTimer(self, singleShot=True, interval=0)
+        self._marking = QTimer(self, singleShot=True, interval=_MARK_MS)
         self._lay_out()
         self._connect()
         self._take_state()
@@ -178,12 +179,17 @@ class WatchPage(QWidget):
         facts = None if model.spec is None else model.spec.diffusion
         if facts != self.schedule.state.facts:
             self.schedule.set_facts(facts)
-        self._marking.start()
+        self._mark_soon()
 
     def _frame_came(self, _path: str) -> None:
         if self._stack.currentWidget() is not self.view:
             self._follow()
-        self._marking.start()
+        self._mark_soon()
+
+    def _mark_soon(self) -> None:
+        """The plot costs more than a frame: it follows at a pace of its own."""
+        if not self._marking.isActive():
+            self._marking.start()
 
     def _mark(self) -> None:
         """Mark the steps of the selected run on the schedule, and the selected one."""
