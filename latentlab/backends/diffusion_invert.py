@@ -2,10 +2,10 @@
 
 A step of DDIM without injected noise is x_s = a x_t + b eps(x_t, t) (Song et al. 2021, arXiv
 2010.02502, equation 12), so that x_t = (x_s - b eps(x_t, t)) / a. Where x_t is not known yet, the
-noise is predicted at x_s instead (Song et al. 2021, section 4.3; Dhariwal and Nichol 2021, arXiv
-2105.05233, appendix F). ``refine`` repeats the step with the x_t that was found, a fixed point of
-which is the exact inverse (Pan et al. 2023, "Effective Real Image Editing with Accelerated
-Iterative Diffusion Inversion", arXiv 2309.04907).
+noise is predicted at x_s and s instead (Song et al. 2021, section 4.3; Dhariwal and Nichol 2021,
+arXiv 2105.05233, appendix F); of the image itself, at the first t. ``refine`` repeats the step with
+the x_t that was found, a fixed point of which is the exact inverse (Pan et al. 2023, "Effective
+Real Image Editing with Accelerated Iterative Diffusion Inversion", arXiv 2309.04907).
 """
 
 from __future__ import annotations
@@ -107,9 +107,10 @@ def invert(
         sigma, after = solver.sigmas[call], solver.sigma_after(call)
         guess = x
         for turn in range(turns):
+            known = call + 1 if turn == 0 and call + 1 < solver.calls else call
             with torch.inference_mode():
-                output = denoiser(guess, times[call])
-                x0, eps = denoiser.split(output, guess, sigma)
+                output = denoiser(guess, times[known])
+                x0, eps = denoiser.split(output, guess, solver.sigmas[known])
                 guess = _before(x, eps, sigma, after)
             index = done * turns + turn + 1
             if index < count:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from latentlab.backends.solvers import Rules, Solver
+from latentlab.backends.solvers import MULTISTEP, Rules, Solver
 from latentlab.backends.solvers_times import levels_of, spread
 from latentlab.core.denoising import Branch, Path, SamplerName, Sampling, format_path
 from latentlab.core.errors import LatentLabError
@@ -183,7 +183,7 @@ def _branched(
         return replace(stretch, solver=_anew(rules, sampling, parent, settings.sampler, steps))
     if not new and branch.noise is None:
         return stretch
-    name, past_zero = settings.sampler, settings.sampler in ("dpmpp", "unipc")
+    name, past_zero = settings.sampler, settings.sampler in MULTISTEP
     levels = parent.solver.rest(call)
     if new:
         times = spread(levels.times[0], steps, rules.spacing, past_zero=past_zero)
@@ -203,5 +203,5 @@ def _anew(
     own = first_solver(rules, sampling, name)
     if same_steps and own.steps_left(0) == steps:
         return own
-    times = spread(sampling.start_at, steps, rules.spacing, past_zero=name in ("dpmpp", "unipc"))
+    times = spread(sampling.start_at, steps, rules.spacing, past_zero=name in MULTISTEP)
     return Solver.along(name, rules, levels_of(rules.schedule, times))

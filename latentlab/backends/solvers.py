@@ -7,7 +7,9 @@ sigma take them as they are, DDPM and DDIM as the respaced chain of Nichol and D
 
 Where the rule of ``diffusers`` fails, the levels are given too: the additional time -1 of spacing
 ``trailing`` (T = 1000: 61, 103, 121 ... steps), times that come twice (T steps of the multistep
-solvers), and time 0 as the only one (one step with ``linspace`` or ``leading``).
+solvers), and time 0 as the only one (one step with ``linspace`` or ``leading``). Heun's correction
+is wild where the first sigma is in the thousands, as that of the cosine schedule is: there it
+begins at the last time whose sigma is at most 40, where the signal is a fortieth of the noise.
 
 Clipping of the predicted image: DDPM and DDIM by ``clip_sample``; DPM-Solver++ and UniPC by
 ``thresholding`` with ``sample_max_value`` 1, which is clamping (the percentile that it would sort
@@ -48,8 +50,11 @@ HISTORY = (
 )
 """Attributes of a scheduler that its steps change."""
 
+_WILD, _TAME = 200.0, 40.0
+"""A first sigma beyond which Heun fails, and the one that it begins with instead."""
 _CHAINS = ("ddpm", "ddim")
-_MULTISTEP = ("dpmpp", "unipc")
+MULTISTEP = ("dpmpp", "unipc")
+"""Samplers that remember the step before; ``diffusers`` spaces their times in another way."""
 _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "ddpm": ("DDPMScheduler", {"variance_type": "fixed_small"}),
     "ddim": ("DDIMScheduler", {"set_alpha_to_one": True}),
@@ -95,7 +100,7 @@ def build_scheduler(name: str, rules: Rules) -> Any:
     clip: dict[str, Any] = {}
     if name in _CHAINS:
         clip = {"clip_sample": rules.clip, "clip_sample_range": 1.0}
-    elif name in _MULTISTEP:
+    elif name in MULTISTEP:
         clip = {"thresholding": rules.clip, "sample_max_value": 1.0}
     scheduler = getattr(diffusers, class_name)(
         num_train_timesteps=rules.schedule.num_timesteps,
@@ -105,7 +110,7 @@ def build_scheduler(name: str, rules: Rules) -> Any:
         **config,
         **clip,
     )
-    if name in _MULTISTEP:
+    if name in MULTISTEP:
         # With a largest value of 1 the percentile cannot matter: it would be sorted for in vain.
         scheduler._threshold_sample = _clamp
     return scheduler
@@ -173,18 +178,15 @@ class Solver:
     def whole(cls, name: SamplerName, rules: Rules, steps: int) -> Solver:
         """Return the solver of a whole run of ``steps`` steps, 1 to T."""
         scheduler = build_scheduler(name, rules)
-        # Some rules of diffusers divide by zero where they fail.
         scheduler.set_timesteps(steps)
         times = scheduler.timesteps.double().numpy()
         times = np.append(times[:1], times[1::2]) if name == "heun" else times
         last = rules.schedule.num_timesteps - 1
         if len(times) != steps or not falls(times) or (times[0] == 0 and last):
-            past_zero = name in _MULTISTEP
-            return cls.along(
-                name,
-                rules,
-                levels_of(rules.schedule, spread(last, steps, rules.spacing, past_zero=past_zero)),
-            )
+            given = spread(last, steps, rules.spacing, past_zero=name in MULTISTEP)
+            return cls.along(name, rules, levels_of(rules.schedule, given))
+        if name == "heun" and rules.schedule.sigma[int(times[0])] > _WILD:
+            return cls.along(name, rules, levels_of(rules.schedule, times))
         levels = levels_of(rules.schedule, times)
         stride = rules.schedule.num_timesteps // steps if name == "ddim" else None
         return cls(name, rules, scheduler, levels, stride)
@@ -194,6 +196,8 @@ class Solver:
         """Return the solver of a run over levels of ours."""
         if name in _CHAINS:
             return cls(name, rules, _chain(name, rules, levels), levels, None)
+        if name == "heun":
+            levels = _tamed(rules, levels)
         scheduler = build_scheduler(name, rules)
         scheduler.set_timesteps(min(2, rules.schedule.num_timesteps))
         times = torch.tensor(levels.times, dtype=torch.float32)
@@ -314,6 +318,17 @@ def _ends(levels: Levels, schedule: NoiseSchedule, stride: int | None) -> list[f
         return [*levels.sigmas[1:], 0.0]
     times = [int(time) - stride for time in levels.times]
     return [float(schedule.sigma[time]) if time >= 0 else 0.0 for time in times]
+
+
+def _tamed(rules: Rules, levels: Levels) -> Levels:
+    """Return as many levels, from a sigma on with which Heun can begin."""
+    count, schedule = len(levels.times), rules.schedule
+    if levels.sigmas[0] <= _WILD:
+        return levels
+    first = int(np.searchsorted(schedule.sigma, _TAME, side="right")) - 1
+    if count > first + 1:
+        return levels_of(schedule, np.linspace(first, 0, count))
+    return levels_of(schedule, spread(first, count, rules.spacing))
 
 
 def _chain(name: str, rules: Rules, levels: Levels) -> Any:
