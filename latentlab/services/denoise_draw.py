@@ -22,7 +22,7 @@ from latentlab.core.palette import OKABE_ITO, RGB
 
 Pixels = NDArray[np.uint8]
 
-TITLES: dict[Show, str] = {"x_t": "x_t", "x0": "predicted x0", "eps": "predicted noise"}
+TITLES: dict[Show, str] = {"x_t": "noisy x_t", "x0": "predicted x0", "eps": "predicted noise"}
 """What a row is called."""
 MAX_PIXELS = 2**26
 """Of a strip, or of a frame of a film."""

@@ -166,8 +166,8 @@ class _Work:
                         kept += 3 * frame.x_t.nbytes
                     if kept > MAX_KEPT_BYTES:
                         raise LatentLabError(
-                            "These are too many steps for one file: show fewer of them with "
-                            "--every, or leave out branches."
+                            "These are too many steps for one file: show every n-th of them, "
+                            "or leave out branches."
                         )
                 yield done, max(done, self._total()), "denoising"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentlab.backends.nn.diffusion import DiffusionNetwork
 from latentlab.cli import main
 from latentlab.core.card_figures import short_lines
 from latentlab.core.direction import Direction
@@ -320,3 +323,42 @@ def test_the_card_of_a_diffusion_model_has_tables(home: Path, capsys, tmp_path) 
     assert json.loads(capsys.readouterr().out)["quality"]["frechet_ddim_25"] == 1234.5 / 26
     assert main(["models", "portraits-vae"]) == 0
     assert "\n\n" not in capsys.readouterr().out
+
+
+def guide() -> list[str]:
+    path = Path(__file__).parents[2] / "docs" / "denoising.md"
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.findall(r"^latentlab (.+)$", text, flags=re.MULTILINE)
+    return [line.replace("portraits-diffusion", "tiny") for line in found]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_guide_run(home: Path, capsys) -> None:
+    shutil.copyfile(home / "photo.png", "photo.png")
+    lines = guide()
+    assert len(lines) >= 12
+    for line in lines:
+        words = shlex.split(line)
+        assert main(words) == 0, line
+        assert Path(words[-1]).is_file()
+    # What it says of a file that keeps the way back.
+    assert "dB" in capsys.readouterr().out
+    with Image.open("tree.png") as tree:
+        assert tree.size[0] > 8 * 64
+
+
+@pytest.mark.parametrize("out", ["strip.png", "film.mp4"])
+def test_ctrl_c_stops_at_once_and_leaves_nothing(monkeypatch, out: str) -> None:
+    calls = []
+
+    def interrupted(self: Any, *_: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return forward(self, *_)
+
+    forward = DiffusionNetwork.forward
+    monkeypatch.setattr(DiffusionNetwork, "forward", interrupted)
+    assert main(["denoise", "tiny", "--steps", "6", "--out", out]) == 130
+    assert len(calls) == 3
+    assert list(Path().iterdir()) == []
