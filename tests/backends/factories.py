@@ -10,6 +10,7 @@ from torch import nn
 
 from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
 from latentlab.backends.vae import VaeBackend, vae_spec
+from tests.diffusion_models import tiny_diffusion
 
 
 def randomise(network: nn.Module, seed: int = 0) -> None:
@@ -49,4 +50,9 @@ BACKENDS: dict[str, Callable[[], Any]] = {
     "vae-fitted": lambda: small_vae(prior="fitted"),
     "autoencoder": lambda: small_vae(variant="autoencoder"),
     "vae-256": lambda: small_vae(image_size=256, width=4),
+    "diffusion": lambda: tiny_diffusion(class_names=("cat", "dog")),
+    "diffusion-unconditional": lambda: tiny_diffusion(attribute_names=()),
 }
+
+QUICK_ENCODE: dict[str, dict[str, Any]] = {"diffusion": {"steps": 4}}
+"""Options of ``encode`` by family, where the usual ones take long."""
