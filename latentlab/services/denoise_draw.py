@@ -69,7 +69,7 @@ def condition_words(condition: Condition) -> str:
     if condition.null:
         return "no condition"
     words = [] if condition.class_index is None else [f"class {condition.class_index}"]
-    words += [f"{name} {value:.3g}" for name, value in condition.attributes.items()]
+    words += [f"{n.replace('_', ' ')} {v:.3g}" for n, v in condition.attributes.items()]
     return ", ".join(words)
 
 
@@ -140,6 +140,15 @@ def _fitted(text: str, room: float) -> str:
     while text and _width(f"{text}...") > room:
         text = text[:-1]
     return f"{text}..." if text else ""
+
+
+def _wrapped(text: str, room: float) -> list[str]:
+    """Return a text on two lines at most, each cut so that it fits."""
+    first = text
+    while " " in first and _width(first) > room:
+        first = first.rpartition(" ")[0]
+    rest = text[len(first) :].strip()
+    return [_fitted(line, room) for line in (first, rest) if line]
 
 
 def _enlarged(image: Pixels, scale: int) -> Image.Image:
@@ -338,14 +347,15 @@ def draw_frame(
     """
     known = {run.path: run for run in runs}
     height, width = (n * scale for n in next(iter(runs[0].frames.values())).x_t.shape[:2])
-    head = 2 * _LINE + _PAD if captions else 0
     across, down = (len(rows), 1) if len(runs) == 1 else (len(runs), len(rows))
-    sheet = _canvas(across * (width + _PAD) - _PAD + 2 * _PAD, head + down * (height + _PAD) + _PAD)
+    room = across * (width + _PAD) - _PAD if len(runs) == 1 else width
+    titles = [_wrapped(run.title, room) if captions else [] for run in runs]
+    head = (max(map(len, titles)) + 1) * _LINE + _PAD if captions else 0
+    sheet = _canvas(across * (width + _PAD) + _PAD, head + down * (height + _PAD) + _PAD)
     pen = ImageDraw.Draw(sheet)
     for number, run in enumerate(runs):
         frame = frame_at(known, run, run.count if index is None else index)
         ended = index is None or index > run.count
-        left = _PAD + number * (width + _PAD)
         for place, show in enumerate(rows):
             image = _image(frame, show)
             if ended and show != "eps" and frame.result is not None:
@@ -354,9 +364,9 @@ def draw_frame(
             at = (_PAD + x * (width + _PAD), _PAD + head + y * (height + _PAD))
             sheet.paste(_enlarged(image, scale), at)
         if captions:
-            room = sheet.width - 2 * _PAD if len(runs) == 1 else width
-            words = f"step {frame.index} of {run.count}, {time_words(frame)}"
-            pen.text((left, _PAD), _fitted(run.title, room), fill=colour_of(number), font=_font())
-            text = "result" if ended else words
-            pen.text((left, _PAD + _LINE), _fitted(text, room), fill=_INK, font=_font())
+            step = f"step {frame.index} of {run.count}, {time_words(frame)}"
+            lines = ["\n".join(titles[number]), _fitted("result" if ended else step, room)]
+            left = _PAD + number * (width + _PAD)
+            pen.text((left, _PAD), lines[0], fill=colour_of(number), font=_font(), spacing=2)
+            pen.text((left, head - _LINE), lines[1], fill=_INK, font=_font())
     return np.asarray(sheet)
