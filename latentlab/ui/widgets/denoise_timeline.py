@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QHelpEvent,
+    QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -377,6 +378,10 @@ class DenoiseTimeline(PictureHand, QAbstractScrollArea):
             self.menu_asked.emit(*place, event.globalPos())
         elif group is not None:
             self.menu_asked.emit(group.path, "", 0, event.globalPos())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Leave the keys to the page: they step, where a scroll area would scroll."""
+        event.ignore()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scroll; with Ctrl the frames become larger; where nothing scrolls down, step."""

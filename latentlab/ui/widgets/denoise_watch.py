@@ -6,7 +6,14 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QBoxLayout, QSplitter, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QSizePolicy,
+    QSplitter,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
 from latentlab.ui.denoise_tree import QUANTITIES, last_branch, parent_of, setting_of, steps_left
 from latentlab.ui.widgets.denoise_branch import BranchPopover
@@ -69,6 +76,10 @@ class WatchPage(QWidget):
         self._pair = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         self._pair.setContentsMargins(0, 0, 0, 0)
         self._pair.setSpacing(8)
+        for part in (self._large, self.schedule):
+            # Side by side they need more than a narrow dock has: that is asked for by nobody.
+            part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
+            part.setMinimumWidth(160)
         self._pair.addWidget(self._large, 3)
         self._pair.addWidget(self.schedule, 2)
         column = QVBoxLayout(top)
