@@ -159,7 +159,7 @@ def first_solver(rules: Rules, sampling: Sampling, name: SamplerName) -> Solver:
     if begin >= total:
         raise LatentLabError(f"This model has times 0 to {total - 1}: start at one of them.")
     later = [time for time in whole.levels.times if time <= begin]
-    return Solver.along(name, rules, levels_of(rules.schedule, [begin, *later[1:]]))
+    return Solver.along(name, rules, levels_of(rules.sigmas, [begin, *later[1:]]))
 
 
 def _branched(
@@ -187,7 +187,7 @@ def _branched(
     levels = parent.solver.rest(call)
     if new:
         times = spread(levels.times[0], steps, rules.spacing, past_zero=past_zero)
-        levels = levels_of(rules.schedule, times, levels.sigmas[0])
+        levels = levels_of(rules.sigmas, times, levels.sigmas[0])
     return replace(stretch, solver=Solver.along(name, rules, levels), offset=0, whole=False)
 
 
@@ -204,4 +204,4 @@ def _anew(
     if same_steps and own.steps_left(0) == steps:
         return own
     times = spread(sampling.start_at, steps, rules.spacing, past_zero=name in MULTISTEP)
-    return Solver.along(name, rules, levels_of(rules.schedule, times))
+    return Solver.along(name, rules, levels_of(rules.sigmas, times))

@@ -22,13 +22,21 @@ import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentlab.backends.solvers_times import Levels, falls, levels_of, spread
+from latentlab.backends.solvers_times import (
+    Floats,
+    Levels,
+    falls,
+    levels_of,
+    sigma_table,
+    spread,
+)
 from latentlab.core.denoising import SamplerName, Spacing, sampler
 from latentlab.core.families.diffusion import Prediction
 from latentlab.core.noise_schedule import NoiseSchedule
@@ -86,10 +94,18 @@ class Rules:
     spacing: Spacing
     clip: bool
 
+    @cached_property
+    def sigmas(self) -> Floats:
+        """Noise over signal at every time."""
+        return sigma_table(self.schedule)
+
 
 def solver_prediction(name: str, prediction: Prediction) -> Prediction:
-    """Return what a solver is given: Euler ancestral takes no images, so it is given the noise."""
-    return "epsilon" if name == "euler_a" and prediction == "x0" else prediction
+    """Return what a solver is given: Euler ancestral takes no images, so it is given v of them.
+
+    By v an image comes back to the last digits at every sigma, by its noise it would not.
+    """
+    return "v" if name == "euler_a" and prediction == "x0" else prediction
 
 
 def build_scheduler(name: str, rules: Rules) -> Any:
@@ -167,12 +183,14 @@ class Solver:
         self.sigmas = [levels.sigmas[i] for i in self._level]
         self.calls = len(self.times)
         self._arguments = scheduler.timesteps
-        self._ends = _ends(levels, rules.schedule, stride)
+        self._ends = _ends(levels, rules.sigmas, stride)
         if name in _CHAINS:
             # Plain numbers index faster, and DDPM compares them with its own.
             self._arguments = [int(time) for time in scheduler.timesteps]
         else:
             scheduler.set_begin_index(0)
+        if name == "euler_a":
+            _keep_real(scheduler.sigmas)
 
     @classmethod
     def whole(cls, name: SamplerName, rules: Rules, steps: int) -> Solver:
@@ -184,10 +202,10 @@ class Solver:
         last = rules.schedule.num_timesteps - 1
         if len(times) != steps or not falls(times) or (times[0] == 0 and last):
             given = spread(last, steps, rules.spacing, past_zero=name in MULTISTEP)
-            return cls.along(name, rules, levels_of(rules.schedule, given))
-        if name == "heun" and rules.schedule.sigma[int(times[0])] > _WILD:
-            return cls.along(name, rules, levels_of(rules.schedule, times))
-        levels = levels_of(rules.schedule, times)
+            return cls.along(name, rules, levels_of(rules.sigmas, given))
+        if name == "heun" and rules.sigmas[int(times[0])] > _WILD:
+            return cls.along(name, rules, levels_of(rules.sigmas, times))
+        levels = levels_of(rules.sigmas, times)
         stride = rules.schedule.num_timesteps // steps if name == "ddim" else None
         return cls(name, rules, scheduler, levels, stride)
 
@@ -313,22 +331,33 @@ class Solver:
             own[name] = list(value) if isinstance(value, list) else value
 
 
-def _ends(levels: Levels, schedule: NoiseSchedule, stride: int | None) -> list[float]:
+def _ends(levels: Levels, sigmas: Floats, stride: int | None) -> list[float]:
     if stride is None:
         return [*levels.sigmas[1:], 0.0]
     times = [int(time) - stride for time in levels.times]
-    return [float(schedule.sigma[time]) if time >= 0 else 0.0 for time in times]
+    return [float(sigmas[time]) if time >= 0 else 0.0 for time in times]
+
+
+def _keep_real(sigmas: Tensor) -> None:
+    """Move sigmas of Euler ancestral by a millionth where rounding would give it a root below 0."""
+    for index in range(len(sigmas) - 1):
+        before, after = sigmas[index], sigmas[index + 1]
+        for _ in range(100):
+            up = (after**2 * (before**2 - after**2) / before**2) ** 0.5
+            if after**2 - up**2 >= 0:
+                break
+            before *= 1 - 2**-20
 
 
 def _tamed(rules: Rules, levels: Levels) -> Levels:
     """Return as many levels, from a sigma on with which Heun can begin."""
-    count, schedule = len(levels.times), rules.schedule
+    count = len(levels.times)
     if levels.sigmas[0] <= _WILD:
         return levels
-    first = int(np.searchsorted(schedule.sigma, _TAME, side="right")) - 1
+    first = int(np.searchsorted(rules.sigmas, _TAME, side="right")) - 1
     if count > first + 1:
-        return levels_of(schedule, np.linspace(first, 0, count))
-    return levels_of(schedule, spread(first, count, rules.spacing))
+        return levels_of(rules.sigmas, np.linspace(first, 0, count))
+    return levels_of(rules.sigmas, spread(first, count, rules.spacing))
 
 
 def _chain(name: str, rules: Rules, levels: Levels) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from latentlab.core.denoising import Spacing
@@ -32,22 +33,26 @@ class Levels:
         return Levels(self.times[start:], self.sigmas[start:])
 
 
-def sigma_at(schedule: NoiseSchedule, time: float) -> float:
-    """Return noise over signal at a time, linear between whole times (Karras et al. 2022)."""
-    return float(np.interp(time, np.arange(schedule.num_timesteps), schedule.sigma))
+def sigma_table(schedule: NoiseSchedule) -> Floats:
+    """Return noise over signal at every time, ``(T,)``, of the precision that ``diffusers`` has.
+
+    Their sigmas are steep at the noisy end of the cosine schedule, where rounding counts.
+    """
+    kept = torch.cumprod(1 - torch.tensor(schedule.betas, dtype=torch.float32), dim=0)
+    return (((1 - kept) / kept) ** 0.5).double().numpy()
 
 
 def levels_of(
-    schedule: NoiseSchedule, times: Sequence[float] | Floats, first_sigma: float | None = None
+    table: Floats, times: Sequence[float] | Floats, first_sigma: float | None = None
 ) -> Levels:
-    """Return the levels of falling times.
+    """Return the levels of falling times; sigma is linear between whole times.
 
     Args:
-        schedule: of training.
+        table: ``sigma_table`` of the schedule.
         times: falling.
         first_sigma: of the first one, where it is known better than by its time.
     """
-    sigmas = [sigma_at(schedule, float(time)) for time in times]
+    sigmas = np.interp(np.asarray(times, np.float64), np.arange(len(table)), table).tolist()
     if first_sigma is not None:
         sigmas[0] = first_sigma
     return Levels(tuple(float(time) for time in times), tuple(sigmas))
@@ -74,16 +79,19 @@ def spread(first: float, count: int, spacing: Spacing, *, past_zero: bool = Fals
             f"Only {int(first) + 1} steps fit below time {first:.4g}: ask for fewer steps."
         )
     more = int(past_zero and count + 1 <= first + 1)
+    below = 0
     if spacing == "trailing":
-        times = (first + 1) * (1 - np.arange(count) / count) - 1
+        times, below = (first + 1) * (1 - np.arange(count) / count), 1
     elif spacing == "linspace":
         times = np.linspace(first, 0, count + more)[:count]
     else:
         stride = (first + 1) // (count + more)
         times = stride * np.arange(count + more - 1, more - 1, -1.0)
-    times[0] = first
-    rounded = np.append(times[:1], times[1:].round())
-    return rounded if falls(rounded) else times
+    for found in (times.round() - below, times - below):
+        found[0] = first
+        if falls(found):
+            break
+    return found
 
 
 def falls(times: Sequence[float] | Floats) -> bool:
