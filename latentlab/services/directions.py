@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
+from latentlab.core.points import PRIOR
 from latentlab.services.directions_data import (
     OWN_GROUP,
+    SAMPLES,
     Context,
     Made,
     Step,
@@ -25,6 +27,7 @@ from latentlab.services.directions_data import (
     no_method,
     source_of,
 )
+from latentlab.services.maps_read import probe_rows
 
 if TYPE_CHECKING:
     from latentlab.latent.directions import Method
@@ -41,7 +44,13 @@ LabelRow = tuple[str, str, tuple[str, ...], int]
 def label_names(
     context: Context, *, source: str, split: str | None = None, attributes: str | None = None
 ) -> Generator[Step, None, tuple[LabelRow, ...]]:
-    """Return the labels of a data set, by a look at its table alone; no image is read."""
+    """Return the labels of a data set, by a look at its table alone; no image is read.
+
+    Of ``prior`` they are what the probe reads off a model's own samples.
+    """
+    if source == PRIOR:
+        yield 0, 1, "reading the labels"
+        return probe_rows(SAMPLES)
     columns = yield from context.lane.run(
         "latentlab.services.directions_data:labels_in_lane",
         source=source,

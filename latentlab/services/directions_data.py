@@ -37,6 +37,8 @@ Item = tuple[Picture, Latents | None]
 
 OWN_GROUP = "my directions"
 """The heading of directions that a person finds."""
+SAMPLES = 1000
+"""Samples of a model that the probe reads, unless more are asked for."""
 SPREAD_POINTS = 10_000
 """Points of a map that set a slider unit."""
 PRIOR_SAMPLES = 2048
@@ -172,7 +174,8 @@ def encoded_data(
     Args:
         context: of the job.
         model: id or path.
-        source: as ``open_dataset`` takes it.
+        source: as ``open_dataset`` takes it, or ``prior``: the model's own samples, labelled by
+            what the probe reads off them.
         split: part of it.
         count: at most so many images.
         attributes: a table of labels for images in a folder or zip.
@@ -184,6 +187,10 @@ def encoded_data(
     from latentlab.services.maps import MAX_POINTS, map_points
 
     backend = context.library.backend(model)
+    if source == PRIOR:
+        samples = SAMPLES if count is None else count
+        ready = yield from map_points(context, model=model, count=samples, reader="probe")
+        return points_data(backend, ready.path)
     if mirror:
         return (yield from _mirrored(context, backend, source, split, count, attributes))
     if "encode" not in backend.spec.capabilities:
@@ -191,8 +198,6 @@ def encoded_data(
             f"'{backend.spec.id}' cannot take images in, so no direction can be fitted on labelled "
             "ones: choose a model that encodes, or pick groups of its own samples by hand."
         )
-    if source == PRIOR:
-        raise LatentLabError("Prior samples have no labels: choose labelled images.")
     ready = yield from map_points(
         context,
         model=model,

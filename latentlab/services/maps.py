@@ -32,6 +32,7 @@ from latentlab.services.maps_cache import (
 )
 from latentlab.services.maps_images import identity, images_of
 from latentlab.services.maps_make import Source, check_space, encode_points, sample_points
+from latentlab.services.maps_read import probe_of
 
 Metric = Literal["latent", "pixel"]
 METRICS: tuple[Metric, ...] = ("latent", "pixel")
@@ -113,6 +114,7 @@ def map_points(
     count: int = 5000,
     seed: int = 0,
     attributes: str | None = None,
+    reader: str | None = None,
 ) -> Generator[Step, None, MapReady]:
     """Encode a data set, or sample the prior, into a points file in the cache.
 
@@ -124,6 +126,7 @@ def map_points(
         count: points at most; a larger data set is taken evenly.
         seed: the first of the prior's seeds.
         attributes: a table of labels for images in a folder or zip.
+        reader: ``probe`` labels prior samples by what the probe reads off them.
 
     Raises:
         LatentLabError: the model cannot encode, or the data cannot be opened.
@@ -143,10 +146,14 @@ def map_points(
             raise LatentLabError("Prior samples have no splits and no table: leave them out.")
         if not 0 <= seed <= MAX_SEED - count:
             raise LatentLabError(f"A seed is a whole number from 0 to {MAX_SEED - count}.")
-        path = map_path(*mark, PRIOR, count, seed)
+        read = [] if reader is None else [reader]
+        path = map_path(*mark, PRIOR, count, seed, *read)
         known = _kept(path)
         if known is None:
-            yield from sample_points(backend, name, path, range(seed, seed + count))
+            probe = None if reader is None else probe_of(backend, reader)
+            yield from sample_points(backend, name, path, range(seed, seed + count), probe)
+    elif reader is not None:
+        raise LatentLabError("A data set brings its own labels: map it without a reader.")
     else:
         source = source if is_named(source) else _absolute(source)
         attributes = attributes and _absolute(attributes)

@@ -27,6 +27,7 @@ ReadImages = Callable[[Rows, Step], Generator[Step, None, Images]]
 the report that it had got to."""
 
 _MOST_OPEN = 2
+_DECODED: dict[tuple[str, int, int], dict[int, Images]] = {}
 _OPEN: dict[tuple[str, int], ImageDataset] = {}
 """Data sets of points files; opening one again would cost a second each time a point is looked at.
 """
@@ -111,6 +112,7 @@ def images_of(context: Context, path: Path, points: PointSet) -> Generator[Step,
 
 
 def _decoder(context: Context, points: PointSet) -> ReadImages:
+    from latentlab.backends.stepping import in_steps
     from latentlab.evaluation.measure import levels_in_turns
 
     backend: Any = context.library.backend(points.model)
@@ -120,11 +122,31 @@ def _decoder(context: Context, points: PointSet) -> ReadImages:
             "the map again."
         )
 
-    def read(rows: Rows, report: Step) -> Generator[Step, None, Images]:
+    def decode(rows: Rows, report: Step) -> Generator[Step, None, Images]:
         at = report or (0, len(rows), "decoding")
         return (yield from levels_in_turns(backend, points.latents(rows), at))
 
-    return read
+    if not in_steps(backend):
+        return decode
+    known = _decoded_of((points.fingerprint, len(points), int(points.rows[0])))
+
+    def remember(rows: Rows, report: Step) -> Generator[Step, None, Images]:
+        missing = [int(row) for row in rows if int(row) not in known]
+        if missing:
+            images = yield from decode(missing, report)
+            known.update(zip(missing, images))
+        return np.stack([known[int(row)] for row in rows])
+
+    return remember
+
+
+def _decoded_of(key: tuple[str, int, int]) -> dict[int, Images]:
+    """Return the decoded images of a map by point: of many steps, they are worth their memory."""
+    found = _DECODED.pop(key, {})
+    _DECODED[key] = found
+    while len(_DECODED) > _MOST_OPEN:
+        del _DECODED[next(iter(_DECODED))]
+    return found
 
 
 def _dataset(

@@ -16,6 +16,7 @@ from latentlab.core.points import PRIOR, PointSet
 from latentlab.core.spec import LatentSpace
 from latentlab.services.directions_data import Context, Step, opened
 from latentlab.services.maps_images import SourceRows, source_rows
+from latentlab.services.maps_read import PROBE, read_labels
 
 if TYPE_CHECKING:
     from latentlab.data.base import ImageDataset
@@ -58,9 +59,12 @@ def check_size(space: LatentSpace, count: int) -> None:
 
 
 def sample_points(
-    backend: Any, model: str, path: Path, seeds: range
+    backend: Any, model: str, path: Path, seeds: range, probe: Any = None
 ) -> Generator[Step, None, None]:
-    """Sample the prior, one point a seed, and write the points file."""
+    """Sample the prior, one point a seed, and write the points file.
+
+    With a ``probe`` the samples are decoded, and labelled by what it reads.
+    """
     import torch
 
     from latentlab.evaluation.pictures import picture_map
@@ -84,7 +88,11 @@ def sample_points(
         parts={name: half_precision(array) for name, array in found.items()},
     )
     points = replace(points, picture_map=(yield from picture_map(backend, points)))
-    write_points(path, points, about={"limit": len(seeds)})
+    about: dict[str, Any] = {"limit": len(seeds)}
+    if probe is not None:
+        points = replace(points, labels=(yield from read_labels(backend, points, probe)))
+        about["reader"] = PROBE
+    write_points(path, points, about=about)
 
 
 def _fill(found: dict[str, Array], rows: Mapping[str, Array], start: int, count: int) -> None:
