@@ -62,7 +62,7 @@ def study(backend: Any, held_out: ImageDataset, refine: bool = False) -> Study:
         else:
             yield found
     quality["frechet_probe_floor"] = yield from _floor(probe, held_out)
-    return quality | _figures(report), _annotated(directions, report)
+    return quality | edit_quality(report), annotated(directions, report)
 
 
 def _directions(
@@ -83,13 +83,14 @@ def _directions(
     return directions, report
 
 
-def _figures(report: EditReport | None) -> dict[str, float]:
+def edit_quality(report: EditReport | None) -> dict[str, float]:
+    """Return the figures of edits by the names of a card; none without a report."""
     rows: Mapping[str, Any] = {} if report is None else report.attributes
     targets = {f"target_{name}": figures.target for name, figures in rows.items()}
     return targets | {f"selectivity_{name}": f.selectivity for name, f in rows.items()}
 
 
-def _annotated(
+def annotated(
     directions: Mapping[str, Direction], report: EditReport | None
 ) -> dict[str, Direction]:
     """Return the directions with what was measured of them in their provenance."""

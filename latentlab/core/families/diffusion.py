@@ -120,9 +120,10 @@ class DiffusionSettings(FamilySettings):
         0.02, "Last beta", "Of the linear schedule.", advanced=True, gt=0, lt=1
     )
     quality_images: int = setting(
-        1000,
+        256,
         "Images measured",
-        "Images drawn at the end for each figure of quality; 0 measures nothing.",
+        "Portraits drawn at the end for each figure of quality; 0 measures nothing. A hundred take "
+        "minutes on a CPU.",
         unit="images",
         advanced=True,
         ge=0,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,25 +11,32 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from latentlab.backends.checkpoint import state_arrays
+from latentlab.backends.diffusion import DiffusionBackend, diffusion_spec
 from latentlab.backends.images import to_levels
-from latentlab.backends.nn.diffusion import (
-    DiffusionConfig,
-    DiffusionNetwork,
-    prediction_target,
-    split_prediction,
-)
+from latentlab.backends.nn.diffusion import DiffusionConfig, DiffusionNetwork, prediction_target
+from latentlab.backends.probe import load_probe
+from latentlab.core.direction import Direction
 from latentlab.core.families.diffusion import SIZES, DiffusionSettings
-from latentlab.core.modelfile import StoredModel
-from latentlab.core.noise import noise_rows
+from latentlab.core.latents import Condition
+from latentlab.core.modelfile import ModelHeader, StoredModel
 from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
+from latentlab.evaluation.diffusion import Drawn, measure_diffusion
+from latentlab.evaluation.diffusion_directions import measured_edits, noise_directions
+from latentlab.evaluation.portraits import can_study
 from latentlab.training.conditions import condition_names, condition_vectors
 from latentlab.training.family import Batch
 
 MOST_SNR = 5.0
 """gamma of Hang et al. 2023, section 3.4."""
-SAMPLE_STEPS = 25
-SAMPLE_ROWS = 64
+ROW = 8
+"""Images of a sheet that are told the same."""
+ROUGH_GRADIENTS = 8
+"""Of the directions of a checkpoint: sliders in a few seconds."""
+MOST_GRADIENTS = 96
+"""Of those of a finished model."""
+Result = TypeVar("Result")
 
 
 def parse_settings(
@@ -97,60 +104,90 @@ class DiffusionTrainer:
         return table.to(t.device)[t][:, None, None, None]
 
     def samples(self, network: nn.Module, dataset: ImageDataset, count: int) -> NDArray[np.uint8]:
-        """Return images from fixed noise, ``(count, H, W, C)``.
+        """Return images from fixed noise by the default sampler, ``(count, H, W, C)``.
 
-        The second half is drawn with the labels of the first images of the data, the first half
-        without a condition; an unconditional model draws all of them alike.
+        The first half has no condition; the others come in rows of ``ROW`` images that are told
+        the labels of one image of the data, a row for each of the first ones.
         """
-        vectors = self._label_vectors(dataset, count - count // 2)
-        shape = (self.config.channels, self.config.image_size, self.config.image_size)
-        found = []
-        for start in range(0, count, SAMPLE_ROWS):
-            rows = range(start, min(start + SAMPLE_ROWS, count))
-            x = torch.from_numpy(noise_rows(rows, "prior.noise", shape))
-            found.append(to_levels(_ddim(network, self.config, x, vectors[rows.start : rows.stop])))
-        return np.concatenate(found)
+        drawn = Drawn(self._backend(network), {})
+        free = count - count // 2 if self.config.condition_dim else count
+        groups: list[tuple[range, Condition | None]] = [(range(free), None)]
+        for number, start in enumerate(range(free, count, ROW)):
+            told = self._labels(dataset, number % len(dataset))
+            groups.append((range(start, min(start + ROW, count)), told))
+        return np.concatenate([drawn.levels(seeds, condition) for seeds, condition in groups])
 
-    def _label_vectors(self, dataset: ImageDataset, told: int) -> Tensor:
-        """Return zeros, then ``told`` rows with the labels of the first images: ``(2 told, D)``."""
-        config = self.config
-        vectors = torch.zeros(2 * told, config.condition_dim)
-        names = config.class_names
-        for row in range(told if config.condition_dim else 0):
-            source = row % len(dataset)
-            if names:
-                vectors[told + row, int(dataset.labels["class"].values[source])] = 1.0
-            for offset, name in enumerate(config.attribute_names, len(names)):
-                value = float(dataset.labels[name].values[source])
-                vectors[told + row, offset] = 0.0 if np.isnan(value) else value
-            vectors[told + row, -1] = 1.0
-        return vectors
+    def _labels(self, dataset: ImageDataset, row: int) -> Condition:
+        """Return what an image of the data is labelled with, as far as the model is told it."""
+        labels, config = dataset.labels, self.config
+        index = int(labels["class"].values[row]) if config.class_names else None
+        values = {name: float(labels[name].values[row]) for name in config.attribute_names}
+        known = {name: value for name, value in values.items() if not np.isnan(value)}
+        return Condition(class_index=index, attributes=known)
+
+    def _backend(self, network: nn.Module) -> DiffusionBackend:
+        """Return the network behind the interface, as a copy: training goes on undisturbed."""
+        inner = getattr(network, "module", network)
+        copied = DiffusionNetwork(self.config).to(next(inner.parameters()).device)
+        copied.load_state_dict(inner.state_dict())
+        return DiffusionBackend(self.config, diffusion_spec(self.config, id="run"), copied)
+
+    def snapshot(self, network: nn.Module) -> StoredModel:
+        """Return the network as a model, with rough directions, without measuring it."""
+        backend = self._backend(network)
+        directions: dict[str, Direction] = {}
+        if can_study(self.dataset):
+            rough = noise_directions(backend, load_probe(), ROUGH_GRADIENTS, calibrated=False)
+            directions = _ended(rough)
+        return self._stored(backend, {}, directions)
 
     def finish(
         self, network: nn.Module, held_out: ImageDataset, device: torch.device
     ) -> Iterator[tuple[int, int, str] | StoredModel]:
-        """Measure the network and yield the model."""
-        raise NotImplementedError
+        """Measure the network, fit directions where a probe reads the images; yield the model."""
+        backend = self._backend(network)
+        backend.to(device)
+        quality: dict[str, float] = {}
+        directions: dict[str, Direction] = {}
+        count = self.settings.quality_images
+        if can_study(held_out):
+            probe = load_probe()
+            if count:
+                quality = yield from measure_diffusion(backend, probe, held_out, count)
+            gradients = min(max(count, ROUGH_GRADIENTS), MOST_GRADIENTS)
+            directions = yield from noise_directions(backend, probe, gradients)
+            if count:
+                figures, directions = yield from measured_edits(backend, probe, directions, count)
+                quality = quality | figures
+        yield self._stored(backend, quality, directions)
+
+    def _stored(
+        self,
+        backend: DiffusionBackend,
+        quality: dict[str, float],
+        directions: dict[str, Direction],
+    ) -> StoredModel:
+        spec = backend.spec.model_copy(update={"quality": quality})
+        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=spec)
+        weights = state_arrays(backend.network)
+        return StoredModel(header, weights, directions, self._preview(backend))
+
+    def _preview(self, backend: DiffusionBackend) -> NDArray[np.uint8]:
+        """Return the card's picture: nine prior samples, three by three."""
+        images = to_levels(backend.decode(backend.sample_prior("noise", range(9))))
+        height, width, channels = images.shape[1:]
+        grid = images.reshape(3, 3, height, width, channels).swapaxes(1, 2)
+        return np.ascontiguousarray(grid.reshape(3 * height, 3 * width, channels))
 
 
-@torch.inference_mode()
-def _ddim(network: nn.Module, config: DiffusionConfig, x: Tensor, vectors: Tensor) -> Tensor:
-    """Return images of noise ``(B, C, H, W)`` by DDIM without noise (Song et al. 2021, eq. 12)."""
-    device = next(network.parameters()).device
-    schedule = config.noise_schedule()
-    times = np.linspace(config.num_timesteps - 1, 0, SAMPLE_STEPS).round().astype(int)
-    signals = [*schedule.signal_rate[times], 1.0]
-    rates = [*schedule.noise_rate[times], 0.0]
-    x, vectors = x.to(device), vectors.to(device)
-    for step, t in enumerate(times):
-        index = torch.full((len(x),), int(t), device=device)
-        predicted = network(x, index, vectors if config.condition_dim else None)
-        signal, rate = torch.tensor(signals[step]), torch.tensor(rates[step])
-        image, _ = split_prediction(config.prediction, predicted, x, signal.float(), rate.float())
-        image = image.clamp(-1, 1)
-        noise = (x - signals[step] * image) / rates[step]
-        x = signals[step + 1] * image + rates[step + 1] * noise
-    return x
+def _ended(work: Generator[Any, None, Result]) -> Result:
+    """Return what a generator returns, without waiting for anybody between its turns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            found: Result = end.value
+            return found
 
 
 def loss_weights(snr: Tensor, prediction: str, weighting: str) -> Tensor:
