@@ -157,7 +157,8 @@ class RunWork(QObject):
         running = self._controller.jobs
         if any(work.job is not None and work.job not in running for work in self._works):
             self._gone.start()
-        self.progressed.emit()
+        if self._works:
+            self.progressed.emit()
 
     def _sweep(self) -> None:
         running = self._controller.jobs

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QMenu
 
 from latentlab.core.denoising import Branch
 from latentlab.ui.panels.denoising import DenoisingPanel
+from latentlab.ui.widgets import picture_hand
 from latentlab.ui.widgets.image_mime import picture_mime
 from tests.ui.denoise_stage import STEPS, make_step_controller, open_steps, shade
 from tests.ui.stage import pixels, turn_wheel
@@ -207,6 +209,39 @@ def test_two_samplers_stand_side_by_side(window, panel):
     assert seen == [a, b, 128 + (a - b) // 2]
     QTest.mouseClick(panel.watch.controls.buttons["compare"], Qt.MouseButton.LeftButton)
     assert len(panel.watch.view.sides) == 1
+
+
+def test_any_sampler_can_be_the_other_one(window, panel):
+    menu = panel.watch.controls.buttons["compare"].menu()
+    menu.aboutToShow.emit()
+    titles = {action.text(): action for action in menu.actions()}
+    assert not titles["DPM-Solver++ 2M"].isEnabled()
+    titles["Heun"].trigger()
+    assert panel.model.cursor.pair == ("", "0:sampler=heun")
+
+
+def test_a_frame_is_dragged_away_as_a_picture(window, panel, monkeypatch):
+    dragged = []
+    monkeypatch.setattr(picture_hand, "start_drag", lambda _widget, shown: dragged.extend(shown))
+    timeline = panel.watch.timeline
+    for widget, start in (
+        (timeline.viewport(), timeline.frame_rect("", "x_t", 3).center()),
+        (panel.watch.view, panel.watch.view.image_rect(0).center()),
+    ):
+        QTest.mousePress(widget, Qt.MouseButton.LeftButton, pos=start)
+        for far in (5, 40):
+            move = QMouseEvent(
+                QEvent.Type.MouseMove,
+                QPointF(start + QPoint(far, far)),
+                widget.mapToGlobal(QPointF(start + QPoint(far, far))),
+                Qt.MouseButton.NoButton,
+                Qt.MouseButton.LeftButton,
+                Qt.KeyboardModifier.NoModifier,
+            )
+            QApplication.sendEvent(widget, move)
+        QTest.mouseRelease(widget, Qt.MouseButton.LeftButton, pos=start)
+    assert [one.picture.options["stop_at"] for one in dragged] == [3, 3]
+    assert int(dragged[0].image[1, 1, 0]) == level(panel, "", 3, "x_t")
 
 
 def test_any_two_branches_are_compared_by_keys(window, panel):

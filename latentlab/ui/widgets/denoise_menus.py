@@ -8,7 +8,8 @@ from typing import Any
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
-from latentlab.ui.denoise_tree import QUANTITIES
+from latentlab.core.denoising import SAMPLERS
+from latentlab.ui.denoise_tree import QUANTITIES, setting_of
 from latentlab.ui.widgets.denoise_state import WatchState
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture
 
@@ -62,6 +63,19 @@ def frame_menu(
         menu.insertAction(first, action)
     menu.insertSeparator(first)
     return menu
+
+
+def fill_samplers(menu: QMenu, controller: Any) -> None:
+    """Offer what the run can be compared with, on the same noise."""
+    model = controller.denoise
+    menu.clear()
+    menu.setToolTipsVisible(True)
+    now = None if model.picture is None else setting_of(model.picture, "").sampling.sampler
+    for one in SAMPLERS:
+        action = menu.addAction(one.title)
+        action.setToolTip(one.summary)
+        action.setEnabled(one.id != now)
+        action.triggered.connect(lambda _=False, name=one.id: model.compare_samplers(name))
 
 
 def rows_menu(state: WatchState, changed: Act, parent: QWidget) -> QMenu:

@@ -24,7 +24,7 @@ _BUTTONS = (
     ("play", "play", "", "Play all steps (Space)"),
     ("next", "next", "", "Next step (Right)"),
     ("branch", "branch", "&Branch here", "Branch here: go on differently from this step (B)"),
-    ("compare", "compare", "&Compare", "Compare two samplers: another one on the same noise"),
+    ("compare", "compare", "&Compare", "Compare: two samplers on the same noise, or two branches"),
     ("keep", "keep", "", "Keep this frame in the tray (K)"),
     ("rows", "rows", "", "View: rows of the timeline, fit, loop"),
     ("export", "export", "", "Export: strip, film, command"),
@@ -120,6 +120,8 @@ class StepControls(QWidget):
             "play": self.toggle,
         }
         button.clicked.connect(acts.get(name, lambda: self.asked.emit(name)))
+        if name == "compare":
+            button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.buttons[name] = button
         return button
 

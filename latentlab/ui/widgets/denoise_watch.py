@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QPoint, Qt, QTimer
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
+    QMenu,
     QSizePolicy,
     QSplitter,
     QStackedLayout,
@@ -19,7 +20,7 @@ from latentlab.ui.denoise_tree import QUANTITIES, last_branch, parent_of, settin
 from latentlab.ui.widgets.denoise_branch import BranchPopover
 from latentlab.ui.widgets.denoise_empty import DenoiseEmpty
 from latentlab.ui.widgets.denoise_export import ExportPopover
-from latentlab.ui.widgets.denoise_menus import branch_menu, frame_menu, rows_menu
+from latentlab.ui.widgets.denoise_menus import branch_menu, fill_samplers, frame_menu, rows_menu
 from latentlab.ui.widgets.denoise_player import StepControls
 from latentlab.ui.widgets.denoise_state import WatchState
 from latentlab.ui.widgets.denoise_timeline import DenoiseTimeline
@@ -102,6 +103,9 @@ class WatchPage(QWidget):
         for signal in (model.run_changed, model.progress_changed, model.selection_changed):
             signal.connect(self._follow)
         model.frames_added.connect(self._frame_came)
+        samplers = QMenu(self)
+        samplers.aboutToShow.connect(lambda: fill_samplers(samplers, self._controller))
+        self.controls.buttons["compare"].setMenu(samplers)
         self._marking.timeout.connect(self._mark)
         self.controls.asked.connect(self._do)
         self.controls.show_chosen.connect(self.set_show)
