@@ -191,12 +191,13 @@ class MapModel(QObject):
         count: int = PRIOR_COUNT,
         attributes: str | None = None,
         renew: bool = False,
+        reader: str | None = None,
     ) -> None:
         """Encode a data set, or sample the prior, and show it; what is shown stays meanwhile."""
         if self._controller.model is None:
             return
         arguments: dict[str, Any] = {"model": self.model_id, "source": source, "count": count}
-        given = {"split": split, "attributes": attributes}
+        given = {"split": split, "attributes": attributes, "reader": reader}
         arguments |= {name: value for name, value in given.items() if value}
         what = "prior samples" if source == PRIOR else Path(source.partition(":")[0] or source).name
         self.failed.emit(None)

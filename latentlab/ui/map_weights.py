@@ -84,7 +84,9 @@ class MapWeights(QObject):
         if points is None or self._model.jobs.runs("map_points"):
             return
         if points.is_prior:
-            self._model.map_source(PRIOR, None, len(points), renew=True)
+            # Labels of samples are what the probe read.
+            reader = "probe" if points.labels else None
+            self._model.map_source(PRIOR, None, len(points), renew=True, reader=reader)
             return
         try:
             about = read_points_header(Path(path)).about

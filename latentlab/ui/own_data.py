@@ -9,6 +9,16 @@ from latentlab.core.spec import ModelSpec
 _PORTRAITS = "portraits"
 
 
+def probe_reads(spec: ModelSpec | None) -> bool:
+    """Whether the bundled probe can read a model's own samples: those of portraits, in colour."""
+    return (
+        spec is not None
+        and spec.provenance.data.get("name") == _PORTRAITS
+        and spec.image_shape[0] == 3
+        and "sample" in spec.capabilities
+    )
+
+
 def own_source(spec: ModelSpec | None) -> str:
     """Return the source that a model was trained on, if it can be opened here; else nothing.
 

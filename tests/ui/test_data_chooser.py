@@ -41,6 +41,7 @@ def test_what_the_map_shows_by_now_is_offered_when_the_list_opens(tmp_path, qtbo
         ("portraits:seed=3", "Portraits (drawn, seed 3)"),
         ("portraits:count=many", "Portraits (drawn)"),
         ("/home/me/My pictures", "My pictures"),
+        ("prior", "Its own samples, read by the probe"),
     ],
 )
 def test_sources_are_called_by_words(source, title):

@@ -24,6 +24,7 @@ from latentlab.ui.map_layouts import (
 from latentlab.ui.map_model import MapModel
 from latentlab.ui.map_pictures import source_title
 from latentlab.ui.map_three import SLOTS
+from latentlab.ui.own_data import probe_reads
 from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.layout_settings import SETTINGS, LayoutSettings
 from latentlab.ui.widgets.map_source_popover import SourceChoice, SourcePopover
@@ -245,10 +246,14 @@ class MapSourceBar(QWidget):
 
     def open_source(self) -> None:
         """Open the form that chooses what the map shows."""
+        model = self._controller.model
+        self.popover.set_readable(probe_reads(None if model is None else model.spec))
         self.popover.show_under(self.source)
 
     def _map(self, choice: SourceChoice) -> None:
-        self._model.map_source(choice.source, choice.split, choice.count, choice.attributes)
+        self._model.map_source(
+            choice.source, choice.split, choice.count, choice.attributes, reader=choice.reader
+        )
 
     def map_path(self, path: Path) -> None:
         """Map a folder or file of images as it comes."""

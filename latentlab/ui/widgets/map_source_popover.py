@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QFormLayout,
@@ -24,6 +25,7 @@ from latentlab.ui.widgets.quiet import QuietSpinBox
 
 PORTRAITS = "portraits"
 FOLDER = "folder"
+PROBE = "probe"
 MOST_POINTS = 1_000_000
 _KINDS = ((PRIOR, "Prior samples"), (PORTRAITS, "Portraits (drawn, labelled)"), (FOLDER, "Images…"))
 _COUNTS = {PRIOR: 2000, PORTRAITS: 2000, FOLDER: 10_000}
@@ -38,12 +40,14 @@ class SourceChoice:
         count: at most so many points.
         split: part of the source.
         attributes: a table of labels for a folder or zip of images.
+        reader: what labels prior samples, if anything.
     """
 
     source: str
     count: int
     split: str | None = None
     attributes: str | None = None
+    reader: str | None = None
 
 
 class SourcePopover(QFrame):
@@ -78,6 +82,12 @@ class SourcePopover(QFrame):
         self.count.setGroupSeparatorShown(True)
         self.labels = QLineEdit(placeholderText="Optional: a CSV with labels")
         self.labels.setAccessibleName("Table of labels")
+        self.read = QCheckBox("&Read attributes off the samples")
+        self.read.setToolTip(
+            "Decode every sample and let the portraits probe read it, so that its attributes can "
+            "colour the map; it takes longer"
+        )
+        self.readable = False
         self.go = QPushButton("&Map")
         self.go.setDefault(True)
         self.go.clicked.connect(self._choose)
@@ -97,6 +107,7 @@ class SourcePopover(QFrame):
         self._form.addRow("&Points", self.count)
         self._label_row = self._with_button(self.labels, self._browse_labels, "Choose a CSV")
         self._form.addRow("&Labels", self._label_row)
+        self._form.addRow(self.read)
         self._note = QLabel()
         self._note.setWordWrap(True)
         self._note.setMinimumWidth(280)
@@ -122,6 +133,7 @@ class SourcePopover(QFrame):
         files = kind == FOLDER
         for row in (self._path_row, self.split, self._label_row):
             self._form.setRowVisible(row, files)
+        self._form.setRowVisible(self.read, self.readable and kind == PRIOR)
         self.count.setValue(_COUNTS[kind])
         self._note.setText(
             {
@@ -164,7 +176,8 @@ class SourcePopover(QFrame):
         """Return what is filled in."""
         kind, count = self.kind.currentData(), self.count.value()
         if kind == PRIOR:
-            return SourceChoice(PRIOR, count)
+            reads = self.readable and self.read.isChecked()
+            return SourceChoice(PRIOR, count, reader=PROBE if reads else None)
         if kind == PORTRAITS:
             return SourceChoice(f"portraits:count={count}", count)
         split = self.split.currentText().strip()
@@ -180,6 +193,13 @@ class SourcePopover(QFrame):
         if self.go.isEnabled():
             self.hide()
             self.chosen.emit(self.choice())
+
+    def set_readable(self, readable: bool) -> None:
+        """Whether the probe can read the model's samples."""
+        if readable != self.readable:
+            self.readable = readable
+            self._form.setRowVisible(self.read, readable and self.kind.currentData() == PRIOR)
+            self.adjustSize()
 
     def show_under(self, widget: QWidget) -> None:
         """Open below a widget, all of it on the screen."""

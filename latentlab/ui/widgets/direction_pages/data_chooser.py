@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from latentlab.core.points import PRIOR
 from latentlab.ui.help import HelpPopup
-from latentlab.ui.own_data import own_source
+from latentlab.ui.own_data import own_source, probe_reads
 from latentlab.ui.widgets.direction_pages.page import named
 from latentlab.ui.widgets.tips import plain_tip
 
@@ -46,6 +46,8 @@ _HOW = (
 def source_title(source: str) -> str:
     """Return what a person calls a data source."""
     name, _, rest = source.partition(":")
+    if source == PRIOR:
+        return "Its own samples, read by the probe"
     if name == _PORTRAITS:
         return f"Portraits ({_portraits_words(rest)})"
     return Path(source).name or source
@@ -187,7 +189,7 @@ class DataChooser(QWidget):
 
     @property
     def _is_file(self) -> bool:
-        return bool(self.source) and self.source.partition(":")[0] != _PORTRAITS
+        return bool(self.source) and self.source.partition(":")[0] not in (_PORTRAITS, PRIOR)
 
     def choose(self, source: str, split: str | None = None, table: str | None = None) -> None:
         """Choose a data source."""
@@ -238,10 +240,11 @@ class DataChooser(QWidget):
         """Return what is offered: recent ones, the model's own data, what the map shows."""
         found = list(self._recent)
         model = self._controller.model
-        own = own_source(None if model is None else model.spec)
+        spec = None if model is None else model.spec
+        own, samples = own_source(spec), PRIOR if probe_reads(spec) else ""
         points = getattr(getattr(self._controller, "map_model", None), "points", None)
         mapped = "" if points is None or points.source == PRIOR else points.source
-        for source in (_PORTRAITS, own, mapped):
+        for source in (_PORTRAITS, samples, own, mapped):
             if source and source not in found:
                 found.append(source)
         return found

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
 
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
+from latentlab.core.points import PRIOR
 from latentlab.core.requests import Failure
 from latentlab.ui.widgets.direction_pages.data_chooser import DataChooser, source_title
 from latentlab.ui.widgets.direction_pages.label_tree import LabelTree
@@ -47,6 +48,8 @@ METHODS: Mapping[str, tuple[str, str]] = {
 }
 """Title and explanation by method of ``fit_label_directions``."""
 COUNT = (100, 1_000_000, 5000)
+FEW = 1000
+"""Images to use, unless a person says otherwise, where each takes many network evaluations."""
 _PORTRAITS = "Use drawn &portraits"
 _TEACH = (
     "Choose images whose labels are known: a folder with a sub-folder for each class, a zip, or "
@@ -79,7 +82,7 @@ class LabelsPage(Page):
         self.count_box.setValue(COUNT[2])
         self.count_box.setGroupSeparatorShown(True)
         self.count_box.setAccessibleName("Images to use")
-        self.count_box.setToolTip("At most so many images are encoded: more are surer and slower")
+        self._usual_count = COUNT[2]
         self.locked = LockedBox(controller)
         self.fit_button = QPushButton()
         self.fit_button.clicked.connect(self.fit)
@@ -109,7 +112,22 @@ class LabelsPage(Page):
         model = self._controller.model
         drawn = model is not None and model.spec.provenance.data.get("name") == "portraits"
         self.empty.set_button(_PORTRAITS if drawn else "")
+        self._propose_count()
         self._follow()
+
+    def _propose_count(self) -> None:
+        """Offer fewer images where each is slow; what a person chose stays."""
+        model = self._controller.model
+        slow = model is not None and "steps" in model.spec.capabilities
+        usual = FEW if slow or self.data.source == PRIOR else COUNT[2]
+        if self.count_box.value() == self._usual_count:
+            self.count_box.setValue(usual)
+        self._usual_count = usual
+        what = "decoded and read" if self.data.source == PRIOR else "encoded"
+        more = "; each takes this model many network evaluations" if slow else ""
+        self.count_box.setToolTip(
+            f"At most so many images are {what}: more are surer and slower{more}"
+        )
 
     # The labels of a data set.
 
@@ -125,6 +143,7 @@ class LabelsPage(Page):
         source = self.data.source
         self.empty.hide()
         self._form.hide()
+        self._propose_count()
         if not source:
             self.empty.show()
             return
@@ -163,7 +182,7 @@ class LabelsPage(Page):
         model = self._controller.model
         if model is None:
             return "Open a model first."
-        if "encode" not in model.spec.capabilities:
+        if "encode" not in model.spec.capabilities and self.data.source != PRIOR:
             return "This model cannot take images in: label its own samples by hand instead."
         return "" if self.labels.chosen else "Check one label or more."
 
@@ -177,7 +196,8 @@ class LabelsPage(Page):
         self.fit_button.setText(
             "Fitting…" if running else many if count > 1 else "&Fit the direction"
         )
-        self.fit_button.setToolTip(objection or "Encode the images and fit; nothing changes yet")
+        first = "Read the samples" if self.data.source == PRIOR else "Encode the images"
+        self.fit_button.setToolTip(objection or f"{first} and fit; nothing changes yet")
 
     def fit(self) -> None:
         """Fit the directions of the chosen labels."""
