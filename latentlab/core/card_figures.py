@@ -9,7 +9,7 @@ from latentlab.core.denoising import SAMPLERS
 
 _OBEYED = re.compile(r"obeyed_(?:(.+)_)?at_([0-9.]+)")
 _DISTANCE = re.compile(rf"frechet_({'|'.join(row.id for row in SAMPLERS)})_(\d+)")
-_IN_TABLES = ("frechet_images", "frechet_probe", "frechet_probe_floor")
+_IN_TABLES = ("frechet_images", "frechet_features", "frechet_probe", "frechet_probe_floor")
 _ABOUT_OBEYED = ("obeyed_images", "obeyed_drawn")
 
 
@@ -66,6 +66,8 @@ def distance_table(quality: Mapping[str, float]) -> list[str]:
         if any(value is not None for value in values):
             rows.append([row.title, *("" if v is None else figure(v) for v in values)])
     about = []
+    if "frechet_features" in quality:
+        about.append(f"{quality['frechet_features']:,.0f} in the layer before its heads")
     if "frechet_images" in quality:
         about.append(f"{quality['frechet_images']:,.0f} images")
     if "frechet_probe_floor" in quality:

@@ -170,7 +170,7 @@ _TABLE: Mapping[str, Mapping[str, _Preset]] = {
             32,
             10_000,
             500,
-            _diffusion([64, 96], 1, 100, 8),
+            _diffusion([64, 96], 1, 0, 8),
             _DIFFUSION
             | {
                 "images_seen": 40_000,
@@ -189,7 +189,7 @@ _TABLE: Mapping[str, Mapping[str, _Preset]] = {
             32,
             40_000,
             2000,
-            _diffusion([64, 96], 2, 200, 16),
+            _diffusion([64, 96], 2, 128, 16),
             _DIFFUSION
             | {
                 "images_seen": 250_000,

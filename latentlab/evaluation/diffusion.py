@@ -112,11 +112,11 @@ def measure_diffusion(backend: Any, probe: Probe, held_out: ImageDataset, images
     """Measure a model of portraits.
 
     Returns:
-        ``frechet_<sampler>_<steps>``: squared Frechet distance in the features of the probe's last
-        layer between ``frechet_images`` unconditional samples and the held-out images;
-        ``frechet_floor``: of as many other renders; ``frechet_probe`` and ``frechet_probe_floor``
-        repeat the default sampler's and the floor under the names that other families use. Then
-        see ``measure_obedience``.
+        ``frechet_<sampler>_<steps>``: squared Frechet distance between ``frechet_images``
+        unconditional samples and the held-out images, in the ``frechet_features`` features of the
+        probe (its layer before the heads); ``frechet_probe_floor``: of as many other renders
+        instead of samples; ``frechet_probe``: that of the default sampler. Then what
+        ``measure_obedience`` returns.
     """
     count = max(images, FEWEST)
     quality = yield from _distances(backend, probe, held_out, count)
@@ -147,7 +147,8 @@ def _distances(backend: Any, probe: Probe, held_out: ImageDataset, count: int) -
         found[f"frechet_{name}_{steps}"] = frechet_distance(np.concatenate(made), features)
     default = found[f"frechet_{SAMPLERS[0].id}_25"]
     shared = {"frechet_probe": default, "frechet_probe_floor": floor}
-    return {**shared, "frechet_images": float(count), **found}
+    about = {"frechet_images": float(count), "frechet_features": float(features.shape[1])}
+    return {**shared, **about, **found}
 
 
 def _parts(rows: Sequence[int]) -> list[Sequence[int]]:
