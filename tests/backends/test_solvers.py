@@ -147,7 +147,8 @@ def test_times_of_the_rest_of_a_run() -> None:
             for count in {1, 2, int(first), int(first) + 1} - {0}:
                 if count <= first + 1:
                     times = spread(first, count, spacing, past_zero=bool(count % 2))
-                    assert falls(times) and times[0] == first and len(times) == count
+                    assert falls(times)
+                    assert (times[0], len(times)) == (first, count)
     with pytest.raises(LatentLabError, match="Only 40 steps fit below time 39"):
         spread(39, 41, "trailing")
 
