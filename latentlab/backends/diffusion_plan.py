@@ -18,6 +18,10 @@ from latentlab.core.denoising import Branch, Path, SamplerName, Sampling, format
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition
 
+TRAVEL_SPAN = 5
+"""Steps that are done before a run goes back over them."""
+_TRAVELLERS = ("ddpm", "ddim")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -60,6 +64,7 @@ class Stretch:
         offset: calls of ``solver`` before this stretch.
         whole: ``solver`` begins with noise, not with x_t.
         redraw: seed of the noise of a new x_t around the predicted image.
+        calls: of a run that goes back: those of ``solver`` in the order in which they are done.
     """
 
     path: str
@@ -69,15 +74,24 @@ class Stretch:
     offset: int = 0
     whole: bool = True
     redraw: int | None = None
+    calls: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
         """Steps of the run that this stretch brings to its end."""
-        return self.first + self.solver.calls - self.offset
+        return self.first + (len(self.calls) or self.solver.calls - self.offset)
 
     def call(self, index: int) -> int:
         """Return the solver's call by the steps done of the whole run."""
+        if self.calls:
+            return self.calls[index - self.first]
         return index - self.first + self.offset
+
+    def call_on(self, index: int) -> int:
+        """Return the call that goes on from where x is: another one than ``call`` at a return."""
+        if self.calls and index > self.first:
+            return self.call(index - 1) + 1
+        return self.call(index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,11 +154,26 @@ def plan(
         first_solver(rules, sampling, sampling.sampler),
         whole=sampling.start_at is None,
     )
+    if sampling.travel:
+        first = replace(first, calls=_there_and_back(first.solver, sampling.travel))
     stretches = [first]
     for number, branch in enumerate(path, 1):
         name = format_path(path[:number])
         stretches.append(_branched(rules, sampling, stretches[-1], branch, name))
     return stretches
+
+
+def _there_and_back(solver: Solver, times: int) -> tuple[int, ...]:
+    """Return the calls of a run that goes back over every ``TRAVEL_SPAN`` of them."""
+    if solver.name not in _TRAVELLERS:
+        raise LatentLabError(
+            "Only DDIM and DDPM can go back over their steps: choose one of them, or travel 0."
+        )
+    found: list[int] = []
+    for start in range(0, solver.calls, TRAVEL_SPAN):
+        block = range(start, min(start + TRAVEL_SPAN, solver.calls))
+        found += [*block] * (1 + times * (block.stop < solver.calls))
+    return tuple(found)
 
 
 def first_solver(rules: Rules, sampling: Sampling, name: SamplerName) -> Solver:
@@ -172,7 +201,7 @@ def _branched(
             f"{last}."
         )
     settings = parent.settings.changed(branch)
-    call = parent.call(branch.at)
+    call = parent.call_on(branch.at)
     left = parent.solver.steps_left(call)
     steps = branch.steps or left
     new = settings.sampler != parent.settings.sampler or steps != left

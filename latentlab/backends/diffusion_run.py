@@ -26,6 +26,8 @@ INJECTED = "sampler"
 """Stream of the noise that samplers inject; the index is that of the step."""
 REDRAWN = "branch"
 """Stream of the noise of a new x_t; the index is that of the branching point."""
+TRAVELLED = "travel"
+"""Stream of the noise with which a run goes back; the index is that of the step."""
 
 
 def noise_key(seed: int, row_key: int) -> int:
@@ -254,6 +256,8 @@ class Run:
         solver, denoiser = stretch.solver, self._denoisers[place]
         call = stretch.call(index)
         sigma = solver.sigmas[call]
+        if call != stretch.call_on(index):
+            x = self._back(stretch, index, x)
         x_t = solver.at_variance_one(x, call)
         output = denoiser(x_t, times[call])
         x0, eps = denoiser.split(output, x_t, sigma)
@@ -294,6 +298,18 @@ class Run:
             scaling=solver.scaling,
         )
         return self._ended(step, after)
+
+    def _back(self, stretch: Stretch, index: int, x: Tensor) -> Tensor:
+        """Return x at the noise level of an earlier call, by the forward process.
+
+        Lugmayr et al. 2022 (arXiv 2201.09865), section 4.2; x preserves the variance.
+        """
+        solver = stretch.solver
+        now = solver.sigma_after(stretch.call(index - 1))
+        then = solver.sigmas[stretch.call(index)]
+        fresh = self._rows(stretch.settings.seed, TRAVELLED, index)
+        spread = math.sqrt(max(0.0, then**2 - now**2))
+        return (x * math.sqrt(1 + now**2) + spread * fresh) / math.sqrt(1 + then**2)
 
     def _ended(self, step: DiffusionStep, after: Tensor) -> DiffusionStep:
         """Return the step with its result, where the run is over or shall be looked at."""

@@ -168,6 +168,9 @@ class Sampling(Frozen):
         show: what of that frame.
         task: what is known of the picture, in the space ``guided``.
         factor: by which ``super_resolve`` enlarges: 2, 4 or 8.
+        travel: how often DDPM and DDIM go back over every five steps, the last ones left out, so
+            that what is drawn agrees with what is known (RePaint: Lugmayr et al. 2022, arXiv
+            2201.09865).
     """
 
     sampler: SamplerName = "dpmpp"
@@ -183,6 +186,7 @@ class Sampling(Frozen):
     show: Show = "x0"
     task: Task = "inpaint"
     factor: Literal[2, 4, 8] = 4
+    travel: int = Field(0, ge=0, le=10)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any] | None) -> Sampling:
