@@ -97,7 +97,8 @@ class StatusBar(QStatusBar):
     def _show_frame(self, _result: object) -> None:
         elapsed = self._controller.last_frame_ms
         if elapsed is not None:
-            self.frame.setText(f"last frame {elapsed:.0f} ms")
+            text = f"{elapsed:.0f} ms" if elapsed < 1000 else f"{elapsed / 1000:.1f} s"
+            self.frame.setText(f"last frame {text}")
 
     def _show_worker(self, event: object) -> None:
         if isinstance(event, WorkerReady) and event.failure is None:

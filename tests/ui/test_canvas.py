@@ -14,13 +14,18 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.noise import MAX_SEED
 from latentlab.core.requests import Failure
+from latentlab.core.spec import LatentSpace, PartSpec
 from latentlab.ui.edits import FIRST_COUNT
 from latentlab.ui.panels.canvas import CanvasPanel
 from latentlab.ui.widgets.colours import cividis
 from latentlab.ui.widgets.image_mime import PICTURE_MIME, picture_mime, read_pictures
 from latentlab.ui.widgets.notes import EmptyState
 from latentlab.ui.widgets.photo_view import bar_end, difference, psnr_db
-from latentlab.ui.widgets.picture_details import PictureDetails, gaussian_log_density
+from latentlab.ui.widgets.picture_details import (
+    PictureDetails,
+    gaussian_log_density,
+    latent_facts,
+)
 from tests.ui.stage import (
     DEPTH,
     SIZE,
@@ -316,6 +321,18 @@ def test_menu_says_the_same_everywhere(controller, canvas):
     assert "--seeds 5" in text
     named["To canvas"].trigger()
     assert controller.document.canvas.seeds == (5,)
+
+
+def test_the_norm_of_noise_leaves_a_mask_and_known_pixels_aside():
+    parts = (
+        PartSpec(name="noise", shape=(3, 4, 4)),
+        PartSpec(name="known", shape=(3, 4, 4), kind="learned"),
+        PartSpec(name="mask", shape=(1, 4, 4), kind="learned"),
+    )
+    arrays = {part.name: np.full((1, *part.shape), 2.0, np.float32) for part in parts}
+    facts = dict(latent_facts(Latents("guided", arrays), LatentSpace(name="guided", parts=parts)))
+    assert facts["Norm |z|"].startswith("13.9; a typical sample has √D = 6.93 (D = 48)")
+    assert facts["Prior log-density"].startswith("-140.1 nats")
 
 
 def test_details_give_norm_and_log_density(controller, canvas, qtbot, bridge):

@@ -36,8 +36,13 @@ def gaussian_log_density(norm: float, size: int) -> float:
 
 
 def latent_facts(latents: Latents, space: LatentSpace | None) -> list[tuple[str, str]]:
-    """Return the norm of the first row and, where the prior is Gaussian, its log-density."""
-    row = [np.asarray(part[0], np.float64).ravel() for part in latents.values()]
+    """Return the norm of the first row and, where the prior is Gaussian, its log-density.
+
+    What has no prior beside parts that have one (a mask, known pixels) is left aside.
+    """
+    drawn = [] if space is None else [part.name for part in space.parts if part.kind == "gaussian"]
+    gaussian = [name for name in drawn if name in latents]
+    row = [np.asarray(latents[name][0], np.float64).ravel() for name in gaussian or latents]
     flat = np.concatenate(row)
     if not np.issubdtype(flat.dtype, np.floating) or flat.size == 0:
         return []
@@ -45,7 +50,7 @@ def latent_facts(latents: Latents, space: LatentSpace | None) -> list[tuple[str,
     facts = [
         ("Norm |z|", f"{norm:.3g}; a typical sample has √D = {math.sqrt(size):.3g} (D = {size})")
     ]
-    if space is not None and all(part.kind == "gaussian" for part in space.parts):
+    if gaussian:
         density = gaussian_log_density(norm, size)
         typical = gaussian_log_density(math.sqrt(size), size)
         spread = math.sqrt(size / 2)
