@@ -103,7 +103,8 @@ class Drawn:
 
 def fast(device: torch.device) -> AbstractContextManager[Any]:
     """Return the number format of measurements on a device."""
-    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():
+    matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    if device.type == "cpu" and matrix_units is not None and matrix_units():
         return torch.autocast("cpu", torch.bfloat16)
     return nullcontext()
 
