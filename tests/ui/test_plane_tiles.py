@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from latentlab.core.requests import Failure
+from latentlab.core.requests import Failure, PreviewResult
 from latentlab.ui.map_layouts import DIRECTIONS, LayoutChoice
 from latentlab.ui.widgets import plane_tiles
 from latentlab.ui.widgets.images import from_qimage
@@ -231,3 +231,52 @@ def test_tiles_need_a_plane(panel, stage):
     panel.model.choose_layout(LayoutChoice("tsne"))
     assert not panel.tools.layers["tiles"].isEnabled()
     assert "Only a plane" in panel.tools.layers["tiles"].toolTip()
+
+
+def rough(stage, shade: int, milliseconds: float = 5.0) -> None:
+    """Answer the request that waits with rough images, all of one shade."""
+    request = stage.bridge.asked(CHANNEL)[-1]
+    images = np.full((len(request.stored["z"]), 12, 12, 3), shade, np.uint8)
+    result = PreviewResult(
+        CHANNEL, request.sequence, images=images, total_ms=milliseconds, final=False
+    )
+    stage.bridge.preview_arrived.emit(result)
+
+
+def test_rough_tiles_of_many_steps_are_drawn_and_never_stay(panel, stage, qtbot):
+    stage.bridge.held = True
+    qtbot.mouseClick(panel.tools.layers["tiles"], LEFT)
+    qtbot.waitUntil(lambda: len(stage.bridge.asked(CHANNEL)) == 1)
+    for shade in (40, 90):
+        rough(stage, shade)
+        box = panel.map.plot_rect().center()
+        middle_of = pixels(panel.map)[int(box.y()) - 3, int(box.x()) + 9]
+        assert tuple(middle_of) == (shade, shade, shade)
+    assert panel.tiles.known == ()
+    assert len(stage.bridge.asked(CHANNEL)) == 1
+    stage.bridge.held = False
+    stage.bridge.release()
+    settle(panel, qtbot)
+    assert check_pixels(panel) > 3
+
+
+def test_rough_tiles_go_when_the_rest_fails(panel, stage, qtbot):
+    stage.bridge.held = True
+    qtbot.mouseClick(panel.tools.layers["tiles"], LEFT)
+    qtbot.waitUntil(lambda: len(stage.bridge.asked(CHANNEL)) == 1)
+    rough(stage, 40)
+    assert panel.tiles.bytes_used > 0
+    stage.bridge.failure = Failure("No memory is left: close other programs.")
+    stage.bridge.release()
+    assert panel.tiles.bytes_used == 0
+
+
+def test_the_time_of_one_step_decides_how_many_tiles_are_asked_for(panel, stage, qtbot):
+    stage.bridge.held = True
+    qtbot.mouseClick(panel.tools.layers["tiles"], LEFT)
+    qtbot.waitUntil(lambda: len(stage.bridge.asked(CHANNEL)) == 1)
+    first = len(asked_places(stage)[0])
+    rough(stage, 40, milliseconds=5.0)
+    stage.bridge.release()
+    qtbot.waitUntil(lambda: len(stage.bridge.asked(CHANNEL)) == 2)
+    assert len(asked_places(stage)[1]) == 2 * first

@@ -111,6 +111,7 @@ class PlaneTiles(QObject):
         self._plane: Plane | None = None
         self._images: OrderedDict[Tile, QImage] = OrderedDict()
         self._old: set[Tile] = set()
+        self._rough: set[Tile] = set()
         self._bytes = 0
         self._tile_bytes = 4 * _KEPT_SIDE**2
         self._view: tuple[Rect, int, int] | None = None
@@ -138,8 +139,8 @@ class PlaneTiles(QObject):
 
     @property
     def known(self) -> tuple[Tile, ...]:
-        """The tiles that are kept, the one not seen for longest first."""
-        return tuple(self._images)
+        """The tiles that are kept, the one not seen for longest first; rough ones are not."""
+        return tuple(tile for tile in self._images if tile not in self._rough)
 
     def set_plane(self, plane: Plane | None, keep: bool = False) -> None:
         """Draw another plane; tiles of the old one are forgotten, even those on their way.
@@ -149,6 +150,7 @@ class PlaneTiles(QObject):
         if plane is self._plane:
             return
         self._plane = plane
+        self._drop_rough()
         if keep:
             self._asked, self._sequence = (), None
             self.refresh()
@@ -159,6 +161,7 @@ class PlaneTiles(QObject):
         """Decode everything anew: the model or its condition changed."""
         self._images.clear()
         self._old.clear()
+        self._rough.clear()
         self._bytes = 0
         self._asked, self._sequence, self._failed = (), None, False
         self._view = None
@@ -262,8 +265,10 @@ class PlaneTiles(QObject):
         if self._sequence is not None and result.sequence != self._sequence:
             return
         if not result.final and result.failure is None:
-            # Tiles stay: a rough one of a model of many steps would stay rough.
+            self._take_rough(result)
             return
+        stepped = bool(self._rough)
+        self._drop_rough()
         asked, self._asked, self._sequence = self._asked, (), None
         if result.failure is not None or result.images is None:
             self._failed = True
@@ -272,10 +277,30 @@ class PlaneTiles(QObject):
         self.failed.emit(None)
         for tile, image in zip(asked, result.images):
             self._keep(tile, _small(as_qimage(image)))
-        self._adapt(len(asked), result.total_ms)
+        if not stepped:
+            self._adapt(len(asked), result.total_ms)
         self.changed.emit()
         if self._missing():
             self._soon.start(0)
+
+    def _take_rough(self, result: PreviewResult) -> None:
+        """Show rough tiles of a model of many steps where there are none; they never stay."""
+        if result.images is None:
+            return
+        if not self._rough:
+            # Others come between two steps, not two requests: the first step's time counts.
+            self._adapt(len(self._asked), result.total_ms)
+        for tile, image in zip(self._asked, result.images):
+            if tile not in self._images or tile in self._rough:
+                self._keep(tile, _small(as_qimage(image)))
+                self._rough.add(tile)
+        self.changed.emit()
+
+    def _drop_rough(self) -> None:
+        for tile in self._rough & set(self._images):
+            self._bytes -= self._images.pop(tile).sizeInBytes()
+            self._old.discard(tile)
+        self._rough.clear()
 
     def _keep(self, tile: Tile, image: QImage) -> None:
         known = self._images.pop(tile, None)
