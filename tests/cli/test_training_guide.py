@@ -133,6 +133,7 @@ def test_every_other_command_of_the_guide_is_one(tmp_path, monkeypatch) -> None:
         "probe",
         "portraits-vae",
         "portraits-vae-2d",
+        "portraits-diffusion",
     ]
     for words in bundled:
         load_recipe(ROOT / words[1])
