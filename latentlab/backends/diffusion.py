@@ -195,12 +195,9 @@ class DiffusionBackend:
         )
         return run.steps(start)
 
-    def _guide(self, latents: Parts, sampling: Sampling) -> Guide | None:
-        """Return what is known, or ``None`` where nothing is: then sampling is plain."""
-        mask = latents["mask"].to(self.device, torch.float32)
-        if not bool((mask > 0).any()):
-            return None
-        known = to_device(latents["known"], self.device)
+    def _guide(self, latents: Parts, sampling: Sampling) -> Guide:
+        """Return what is known; of some rows it may be nothing."""
+        known, mask = (to_device(latents[name], self.device) for name in ("known", "mask"))
         return Guide(known, mask, sampling.task, sampling.factor)
 
     def encode(

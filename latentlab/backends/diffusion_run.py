@@ -14,7 +14,7 @@ from torch import Tensor
 from latentlab.backends.base import DiffusionStep
 from latentlab.backends.conditions import condition_vector
 from latentlab.backends.diffusion_plan import DiffusionState, Settings, Stretch, root_of
-from latentlab.backends.guided import guide
+from latentlab.backends.guided import guide, known_rows
 from latentlab.backends.nn.diffusion import DiffusionConfig, split_prediction
 from latentlab.core.denoising import Sampling, Show, Task, parse_path
 from latentlab.core.errors import LatentLabError
@@ -236,20 +236,24 @@ class Run:
         stretch = self._stretches[place]
         solver, seed = stretch.solver, stretch.redraw
         if stretch.first == 0:
-            if seed is None or not stretch.whole:
+            # A branch at the start of a branch at the start begins with that one's noise.
+            seeds = [s.redraw for s in self._stretches[: place + 1] if s.redraw is not None]
+            if not seeds or not stretch.whole:
                 return solver.start(self._start, whole=stretch.whole)
-            return solver.start(self._rows(seed, REDRAWN, 0))
+            return solver.start(self._rows(seeds[-1], REDRAWN, 0))
         if seed is not None and x0 is not None:
             sigma = solver.sigmas[0]
             around = (x0 + sigma * self._rows(seed, REDRAWN, stretch.first)) / math.sqrt(
                 1 + sigma**2
             )
             return solver.start(around, whole=False)
-        before = self._stretches[place - 1].solver
-        if solver is before or solver.scaling == before.scaling:
+        parent = self._stretches[place - 1]
+        before, sigma = parent.solver, parent.solver.sigmas[parent.call_on(stretch.first)]
+        # Heun may begin with less noise than there is.
+        if solver is before or (before.scaling, sigma) == (solver.scaling, solver.sigmas[0]):
             return x
-        rate = math.sqrt(1 + solver.sigmas[0] ** 2)
-        return x * rate if solver.scaling == "exploding" else x / rate
+        x_t = x / math.sqrt(1 + sigma**2) if before.scaling == "exploding" else x
+        return solver.start(x_t, whole=False)
 
     def _step(self, place: int, index: int, x: Tensor, times: Tensor) -> DiffusionStep:
         stretch = self._stretches[place]
@@ -261,6 +265,8 @@ class Run:
         x_t = solver.at_variance_one(x, call)
         output = denoiser(x_t, times[call])
         x0, eps = denoiser.split(output, x_t, sigma)
+        if solver.takes != self._config.prediction:
+            output = as_prediction(solver.takes, x0, eps, sigma)
         if self._guide is not None:
             known = self._guide
             x, new = guide(
@@ -268,9 +274,9 @@ class Run:
             )
             x_t = x_t + (new - x0) / math.sqrt(1 + sigma**2)
             x0 = new
-            output = as_prediction(solver.takes, x0, eps, sigma)
-        elif solver.takes != self._config.prediction:
-            output = as_prediction(solver.takes, x0, eps, sigma)
+            held = as_prediction(solver.takes, x0, eps, sigma)
+            # Of a row of which nothing is known, not even rounding may differ.
+            output = torch.where(known_rows(known.mask), held, output)
         seed = stretch.settings.seed
         after = solver.step(
             output, call, x, lambda: self._rows(seed, INJECTED, index), stretch.settings.eta

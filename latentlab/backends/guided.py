@@ -89,6 +89,11 @@ def guide(
     return x_t + signal * (new - x0), new
 
 
+def known_rows(mask: Tensor) -> Tensor:
+    """Return ``(B, 1, 1, 1)``: whether anything is known of an image."""
+    return (mask > _WHOLE).flatten(1).any(dim=1)[:, None, None, None]
+
+
 def _replicated(blocks: Tensor, factor: int) -> Tensor:
     return blocks.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
 

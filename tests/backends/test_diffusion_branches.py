@@ -176,6 +176,28 @@ def test_new_noise_from_the_start_is_another_start(wavy: DiffusionBackend) -> No
     assert (first[0].x_t - walk(wavy, sampler="euler")[0].x_t).abs().mean() > 0.5
 
 
+def test_a_branch_at_the_start_of_a_new_start_begins_with_its_noise(wavy: DiffusionBackend) -> None:
+    parent = walk(wavy, sampler="euler", branch="0:noise=1")
+    child = walk(wavy, sampler="euler", branch="0:noise=1/0:")
+    assert all(same(a, b) for a, b in zip(parent, child))
+    other = walk(wavy, sampler="euler", branch="0:noise=1/0:sampler=ddim")
+    torch.testing.assert_close(other[0].x_t, parent[0].x_t, rtol=1e-4, atol=1e-4)
+    newest = walk(wavy, sampler="euler", branch="0:noise=2/0:noise=1")
+    assert all(same(a, b) for a, b in zip(parent, newest))
+
+
+@pytest.mark.parametrize("parent", ["euler", "ddim", "dpmpp"])
+def test_heun_goes_on_at_variance_one_where_it_begins_with_less_noise(parent: str) -> None:
+    backend = wavy_backend(schedule="cosine")
+    for at in (1, 3):
+        given = {"sampler": parent, "steps": 1000, "stop_at": at + 1}
+        trunk = walk(backend, **given)[at]
+        branch = walk(backend, **given, branch=f"{at}:sampler=heun")[at]
+        assert trunk.sigma > 200
+        assert branch.sigma < 40
+        torch.testing.assert_close(branch.x_t, trunk.x_t, rtol=1e-4, atol=1e-4)
+
+
 def test_injected_noise_follows_the_seed_of_the_branch(wavy: DiffusionBackend) -> None:
     plain = walk(wavy, sampler="ddpm", noise_seed=1)
     other = walk(wavy, sampler="ddpm", noise_seed=2)
