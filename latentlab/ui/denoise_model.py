@@ -59,7 +59,6 @@ class DenoiseModel(RunEdits, QObject):
         self._shown: RunFrames | None = None
         self._tree: Denoising | None = None
         self._problem: Failure | None = None
-        self._seconds: dict[str, float] = {}
         self._asked = False
         self._serial = 0
         self._paths: tuple[str, ...] = ()
@@ -186,7 +185,7 @@ class DenoiseModel(RunEdits, QObject):
     @property
     def seconds_needed(self) -> float | None:
         """Time that the missing frames will take; ``None`` when it is not known yet."""
-        pace = self._seconds.get(self._tree.base.model) if self._tree is not None else None
+        pace = self.work.paces.get(self._tree.base.model) if self._tree is not None else None
         return None if pace is None else pace * sum(map(self.count, self.missing))
 
     # What is selected.
@@ -244,13 +243,13 @@ class DenoiseModel(RunEdits, QObject):
             self._calm.stop()
 
     def worker_restarted(self) -> None:
-        """Go on where the worker died or was started anew."""
+        """Go on: the worker was started anew."""
         if self._run is not None:
             self._run.failures.clear()
         self._soon()
 
     def held_pictures(self) -> Sequence[Picture]:
-        """Pictures whose arrays are needed here."""
+        """Return pictures whose arrays are needed here."""
         return () if self._tree is None else (self._tree.base,)
 
     # Following the document.
@@ -291,15 +290,15 @@ class DenoiseModel(RunEdits, QObject):
         return f"{picture_key(plain)} {weights} {digest(used)}"
 
     def _follow(self, *_: object) -> None:
-        """Take what the document asks for; what is new of it starts by itself if it is quick."""
+        """Take what is asked for; what is new of it starts by itself if it is quick."""
         before, self._problem = self._tree, None
         try:
             self._tree = self._wanted()
         except LatentLabError as error:
             self._tree, self._problem = None, Failure(error.message, error.details)
         if before != self._tree:
-            branches = () if self._tree is None else self._tree.branches
-            self._paths = () if self._tree is None else tree.tree_order(branches)
+            now = self._tree
+            self._paths = () if now is None else tree.tree_order(now.branches)
         self._titles.clear()
         if self._tree is None:
             self._drop()
@@ -393,7 +392,6 @@ class DenoiseModel(RunEdits, QObject):
                 self._show(run)
         elif end is not None and not isinstance(end, Failure):
             run.done |= set(paths)
-            self._seconds[run.picture.model] = float(end.seconds_per_step)
         elif run is self._run and not self.work.superseded:
             run.stopped = True
         self._begin()

@@ -41,6 +41,8 @@ class RunWork(QObject):
     Args:
         controller: of the window.
 
+    ``paces`` are seconds a step, by model.
+
     Signals:
         arrived: a ``RunFrames`` and its new frames.
         ended: the ``RunFrames``, the paths, and a ``DenoisingResult``, a ``Failure``, or ``None``
@@ -57,6 +59,7 @@ class RunWork(QObject):
         self._controller = controller
         self._works: list[_Work] = []
         self.superseded = False
+        self.paces: dict[str, float] = {}
         self._patience = QTimer(self, singleShot=True)
         self._patience.timeout.connect(self._lose_patience)
         self._gone = QTimer(self, singleShot=True, interval=0)
@@ -149,6 +152,11 @@ class RunWork(QObject):
     def _end(self, work: _Work, end: Any) -> None:
         if work in self._works:
             self._works.remove(work)
+            pace = getattr(end, "seconds_per_step", None)
+            if pace is not None:
+                # The best that was seen: what else the machine does now is not the run's cost.
+                name = work.run.picture.model
+                self.paces[name] = min(pace, self.paces.get(name, pace))
             self.superseded = work.superseded
             self.ended.emit(work.run, work.paths, end)
 

@@ -53,7 +53,7 @@ class DenoisingPanel(QWidget):
         self._follow()
 
     def _button(self, name: str, text: str, tip: str) -> QToolButton:
-        button = QToolButton(self, text=text)
+        button = QToolButton(text=text)
         button.setObjectName(name)
         button.setAutoRaise(True)
         button.setToolTip(tip)
@@ -63,6 +63,7 @@ class DenoisingPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setAccessibleName("What is denoised")
         self.tabs.addTab(self.watch, "&Watch")
         self.tabs.addTab(self.photo, "P&hotograph")
         line = QHBoxLayout()
@@ -111,7 +112,9 @@ class DenoisingPanel(QWidget):
         picture = model.picture
         self.canvas.setVisible(model.pinned)
         idle = picture is not None and bool(model.missing) and not model.running
-        self.again.setVisible(idle)
+        # Where nothing is here yet, the page itself has a button to begin with.
+        begun = any(model.own_frames(path) or model.failure(path) for path in model.paths)
+        self.again.setVisible(idle and begun)
         self.source.setText("" if picture is None else self._said())
         self.schedule.setChecked(self.watch.schedule_shown)
 

@@ -75,7 +75,6 @@ class TimelinePainter:
         frames = self._model.own_frames(group.path)
         newest = frames[-1] if frames else None
         shown = [None if one is None else one[0] or newest for one in found]
-        self._waiting(painter, group, first, found)
         for show, y in group.rows.items():
             shows = ["result" if one is not None and one[0] is None else show for one in found]
             drawn = shown
@@ -87,12 +86,15 @@ class TimelinePainter:
             painter.setOpacity(0.55 if self._model.dim else 1.0)
             painter.drawImage(QPointF(line.x_of(first) - scrolled.x(), y - scrolled.y()), image)
             painter.setOpacity(1.0)
+        self._waiting(painter, group, first, found)
 
     def _waiting(self, painter: QPainter, group: Group, first: int, found: Sequence[Any]) -> None:
         """Dots where frames are still to come."""
+        if self._model.complete(group.path):
+            return
         view, line = self._view, self._view.timeline
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(faint(view.palette(), 0.25))
+        painter.setBrush(faint(view.palette(), 0.4))
         begin = line.slot_of(group.facts.first)
         for slot in range(max(first, begin), min(first + len(found), line.slots)):
             inside = line.steps_of(slot).start <= group.facts.last

@@ -132,7 +132,9 @@ class StepControls(QWidget):
         path, index = self._model.selected
         frames = self._model.frames(path)
         self.slider.blockSignals(True)
-        self.slider.setRange(1, max(1, self._model.cursor.last))
+        # Over all steps: while it runs, the handle tells how far it is.
+        last = self._model.count(path) + 1 if frames else 1
+        self.slider.setRange(1, max(last, self._model.cursor.last))
         self.slider.setPageStep(max(1, self.slider.maximum() // 10))
         self.slider.setValue(max(1, index))
         self.slider.blockSignals(False)

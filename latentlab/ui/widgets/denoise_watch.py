@@ -191,6 +191,9 @@ class WatchPage(QWidget):
         else:
             self.empty.follow()
             self._stack.setCurrentWidget(self.empty)
+        something = model.running or any(model.own_frames(path) for path in model.paths)
+        for part in (self.controls, self.timeline):
+            part.setVisible(something)
         facts = None if model.spec is None else model.spec.diffusion
         if facts != self.schedule.state.facts:
             self.schedule.set_facts(facts)
