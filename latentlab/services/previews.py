@@ -22,8 +22,9 @@ from latentlab.services.decoding import (
     decoding_fixed,
 )
 
-LARGEST_PASS = 64
+LARGEST_PASS = 32
 """Rows of one network evaluation: whoever waits for a turn waits no longer than for these."""
+LARGEST_GPU_PASS = 256
 SHOW_SECONDS = 0.1
 """Between two images of one preview: as many as a person sees, and no flood."""
 
@@ -102,7 +103,8 @@ def stepped(
 def _chunks(
     backend: Any, latents: Latents, picture: Picture, keys: RowKeys, exact: bool
 ) -> list[_Chunk]:
-    size, decode = (MICRO_BATCH, decoding_fixed) if exact else (LARGEST_PASS, decoding)
+    largest = LARGEST_PASS if backend.device.type == "cpu" else LARGEST_GPU_PASS
+    size, decode = (MICRO_BATCH, decoding_fixed) if exact else (largest, decoding)
     found = []
     for start in range(0, latents.batch, size):
         rows, row_keys = latents.rows(start, start + size), keys[start : start + size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,7 +40,7 @@ def component(number: int, share: float, fingerprint: str) -> Direction:
         "principal component",
         fingerprint,
         "principal components",
-        {"share": share, "count": 2000},
+        {"share": share, "count": 600},
     )
 
 
@@ -76,7 +77,7 @@ def test_components_of_prior_samples(stage, qtbot):
     page.count_box.setValue(3)
     click(qtbot, page.find_button)
     asked = bridge.finish("map_points", SimpleNamespace(path="prior.safetensors"))
-    assert asked == {"model": "waves", "source": "prior", "count": 2000}
+    assert asked == {"model": "waves", "source": "prior", "count": 600}
     found = [component(n, s, mark(controller)) for n, s in enumerate((0.5, 0.2, 0.1))]
     asked = bridge.finish("principal_component_directions", tuple(found))
     assert asked == {"model": "waves", "path": "prior.safetensors", "count": 3}
@@ -122,6 +123,20 @@ def test_an_even_spread_is_said(stage, tmp_path, monkeypatch):
     assert page._teach.isVisible()
     page._take(tuple(component(n, 0.1, mark(controller)) for n in range(3)))
     assert not page._teach.isVisible()
+
+
+def test_few_points_of_noise_vary_evenly_but_for_chance(stage, monkeypatch):
+    controller, _, page = stage
+    space = LatentSpace(name="noise", parts=(PartSpec(name="noise", shape=(3, 32, 32)),))
+    monkeypatch.setattr(type(page), "space", property(lambda _self: space))
+    # 600 samples of N(0, 1) in 3,072 dimensions: measured, as the worker would.
+    points = np.random.default_rng(0).normal(size=(600, 3072)).astype(np.float32)
+    values = np.linalg.eigvalsh(points @ points.T)
+    for share, even in ((float(values[-1] / values.sum()), True), (0.02, False)):
+        known = component(0, share, mark(controller))
+        provenance = {**known.provenance, "count": 600}
+        page._take((replace(known, provenance=provenance),))
+        assert page._teach.isVisible() == even
 
 
 # Dimensions.

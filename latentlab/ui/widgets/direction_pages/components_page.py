@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRect, Qt
@@ -229,8 +230,14 @@ class ComponentsPage(Page):
     def _even(self) -> bool:
         """Whether the points vary nearly alike in every way, as an N(0, 1) prior does."""
         space = self.space
-        largest = float(self._found[0].provenance.get("share", 1.0)) if self._found else 1.0
-        return space is not None and space.size > 8 and largest * space.size < _EVEN_SHARE
+        if space is None or space.size <= 8 or not self._found:
+            return False
+        known = self._found[0].provenance
+        count = int(known.get("count") or 10**9)
+        # Fewer points than dimensions vary more along some axis by chance alone: the upper edge of
+        # Marchenko and Pastur 1967.
+        chance = (1 + math.sqrt(space.size / count)) ** 2
+        return float(known.get("share", 1.0)) * space.size < max(_EVEN_SHARE, 1.2 * chance)
 
     @property
     def checked(self) -> list[Direction]:
