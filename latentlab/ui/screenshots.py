@@ -85,6 +85,22 @@ def _grab_runs(window, out: Path, name: str) -> list[Path]:
     return written
 
 
+def _grab_denoising(window, out: Path) -> list[Path]:
+    """Write the workspace of denoising in both themes and all sizes, if a model can."""
+    from latentlab.ui import screenshots_denoise
+
+    if not screenshots_denoise.prepare(window, _wait):
+        return []
+    written = []
+    for theme in ("light", "dark"):
+        window.theme.choose(theme)
+        for width, height in SIZES:
+            window.resize(width, height)
+            name = f"{theme}-{width}x{height}"
+            written += screenshots_denoise.grab(window, out, name, _settle)
+    return written
+
+
 def main() -> int:
     """Grab everything into the folder that the command line names."""
     parser = argparse.ArgumentParser(description="Grab the window in both themes and all sizes.")
@@ -121,7 +137,7 @@ def main() -> int:
                 window.controller.set_edit(name, 1.5)
             _wait(lambda: window.controller.rendered_picture == window.controller.document.canvas)
             _wait(lambda: len(window.controller.runs.runs()) == 3)
-            for path in _grab(window, out):
+            for path in (*_grab(window, out), *_grab_denoising(window, out)):
                 print(path)
         finally:
             window.close()
