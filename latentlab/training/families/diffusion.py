@@ -73,11 +73,11 @@ class DiffusionTrainer:
         self.dataset = dataset
         self.network = DiffusionNetwork(self.config)
         schedule = self.config.noise_schedule()
-        self._signal = torch.from_numpy(schedule.signal_rate).float()
-        self._noise = torch.from_numpy(schedule.noise_rate).float()
-        self._weights = loss_weights(
+        weights = loss_weights(
             torch.from_numpy(schedule.snr), self.config.prediction, self.settings.loss_weighting
         )
+        rates = [torch.from_numpy(r).float() for r in (schedule.signal_rate, schedule.noise_rate)]
+        self._tables = torch.stack([*rates, weights])
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return ``loss`` and ``mean_squared_error``, both of the prediction, a pixel channel.
@@ -90,18 +90,15 @@ class DiffusionTrainer:
         count = self.config.num_timesteps
         t = (uniform * count).long().clamp_max(count - 1)
         noise = batch.normal("noise", tuple(images.shape[1:]))
-        signal, rate = (self._at(table, t) for table in (self._signal, self._noise))
+        if self._tables.device != t.device:
+            self._tables = self._tables.to(t.device)
+        signal, rate, weight = self._tables[:, t, None, None, None]
         classes, attributes = self.config.class_names, self.config.attribute_names
         condition = condition_vectors(batch, classes, attributes, self.settings.condition_dropout)
         predicted = network(signal * images + rate * noise, t, condition)
         target = prediction_target(self.config.prediction, images, noise, signal, rate)
         error = (predicted - target).square().flatten(1).mean(1)
-        weighted = error * self._at(self._weights, t).flatten()
-        return {"loss": weighted.mean(), "mean_squared_error": error.mean()}
-
-    def _at(self, table: Tensor, t: Tensor) -> Tensor:
-        """Return the entries of a table ``(T,)`` at ``t``: ``(B, 1, 1, 1)``."""
-        return table.to(t.device)[t][:, None, None, None]
+        return {"loss": (weight.flatten() * error).mean(), "mean_squared_error": error.mean()}
 
     def samples(self, network: nn.Module, dataset: ImageDataset, count: int) -> NDArray[np.uint8]:
         """Return images from fixed noise by the default sampler, ``(count, H, W, C)``.
@@ -120,10 +117,10 @@ class DiffusionTrainer:
     def _labels(self, dataset: ImageDataset, row: int) -> Condition:
         """Return what an image of the data is labelled with, as far as the model is told it."""
         labels, config = dataset.labels, self.config
-        index = int(labels["class"].values[row]) if config.class_names else None
+        index = float(labels["class"].values[row]) if config.class_names else np.nan
         values = {name: float(labels[name].values[row]) for name in config.attribute_names}
         known = {name: value for name, value in values.items() if not np.isnan(value)}
-        return Condition(class_index=index, attributes=known)
+        return Condition(class_index=None if np.isnan(index) else int(index), attributes=known)
 
     def _backend(self, network: nn.Module) -> DiffusionBackend:
         """Return the network behind the interface, as a copy: training goes on undisturbed."""
