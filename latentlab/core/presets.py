@@ -164,17 +164,16 @@ _TABLE: Mapping[str, Mapping[str, _Preset]] = {
     },
     "diffusion": {
         "quick": _Preset(
-            PresetInfo(
-                "Quick look", "Coarse shapes of faces, in about 3 minutes on a laptop's CPU."
-            ),
+            PresetInfo("Quick look", "Coarse, noisy faces, in about 4 minutes on a laptop's CPU."),
             32,
             10_000,
             500,
-            _diffusion([64, 96], 1, 0, 8),
+            _diffusion([32, 64, 96], 1, 0, 16),
             _DIFFUSION
             | {
-                "images_seen": 40_000,
+                "images_seen": 30_000,
                 "batch_size": 32,
+                "learning_rate": 2e-3,
                 "warmup_steps": 50,
                 "ema_decay": 0.99,
                 "sample_every": 200,
