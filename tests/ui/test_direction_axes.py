@@ -77,7 +77,7 @@ def test_components_of_prior_samples(stage, qtbot):
     page.count_box.setValue(3)
     click(qtbot, page.find_button)
     asked = bridge.finish("map_points", SimpleNamespace(path="prior.safetensors"))
-    assert asked == {"model": "waves", "source": "prior", "count": 600}
+    assert asked == {"model": "waves", "source": "prior", "count": 2000}
     found = [component(n, s, mark(controller)) for n, s in enumerate((0.5, 0.2, 0.1))]
     asked = bridge.finish("principal_component_directions", tuple(found))
     assert asked == {"model": "waves", "path": "prior.safetensors", "count": 3}
