@@ -20,6 +20,7 @@ from latentlab.cli.images import Decode, Edit, Encode, Sample
 from latentlab.cli.machine import Bench, Doctor, Gui, Models
 from latentlab.cli.maps import Map
 from latentlab.cli.recipe import Recipe
+from latentlab.cli.restore import Corrupt, Restore
 from latentlab.cli.runs import Runs
 from latentlab.cli.study import Measure
 from latentlab.cli.train import Train
@@ -32,6 +33,8 @@ COMMANDS: dict[str, Any] = {
     "encode": Encode,
     "decode": Decode,
     "denoise": Denoise,
+    "corrupt": Corrupt,
+    "restore": Restore,
     "labels": Labels,
     "direction": Direction,
     "arithmetic": Arithmetic,

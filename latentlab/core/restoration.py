@@ -27,6 +27,8 @@ Framing = Literal["cut", "shrink"]
 
 METHOD = "DDNM, Wang et al. 2022 (arXiv 2212.00490)"
 """The method of all restorations, and its paper."""
+PAPERS_SAMPLING: dict[str, Any] = {"sampler": "ddim", "eta": 0.85}
+"""How the paper samples; noise at every step lets new parts agree with what is known."""
 SOFT_EDGE = 128
 """Level of a painted mask from which on a pixel is drawn anew."""
 _PAPER, _INK = 178, 102
@@ -111,7 +113,7 @@ def levels_of(image: Floats) -> Images:
 
 def start_noise(seed: int, shape: tuple[int, int, int]) -> Floats:
     """Return the noise ``(C, H, W)`` that a seed stands for, the same as a prior sample's."""
-    return noise(seed, "prior", 0, shape)
+    return noise(seed, "prior.noise", 0, shape)
 
 
 def photo_psnr(photo: Images, image: Images) -> float:
@@ -250,6 +252,16 @@ def corrupt(photo: Images, t: int, schedule: NoiseSchedule, draw: Floats) -> Flo
     signal, spread = math.sqrt(rates[t]), math.sqrt(1 - rates[t])
     wide = signal * floats_of(photo).astype(np.float64) + spread * draw.astype(np.float64)
     return wide.astype(np.float32)
+
+
+def shown_noisy(x_t: Floats, t: int, schedule: NoiseSchedule) -> Images:
+    """Return a noisy picture as every frame of a run is shown, uint8 ``(H, W, C)``.
+
+    It is divided by signal rate + 2 noise rate, so that two standard deviations of noise are white
+    at the last time, and the image is itself at the first.
+    """
+    scale = float(schedule.signal_rate[t] + 2 * schedule.noise_rate[t])
+    return levels_of((x_t / np.float32(scale)).astype(np.float32))
 
 
 def noise_latents(x_t: Floats) -> Latents:

@@ -8,12 +8,13 @@ from PySide6.QtWidgets import QLabel, QWidget
 
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
+from latentlab.core.noise_schedule import NoiseSchedule
 from latentlab.core.restoration import (
     Floats,
     corrupt,
-    levels_of,
     noise_latents,
     photo_psnr,
+    shown_noisy,
     start_noise,
 )
 from latentlab.ui.widgets.denoise_photo_mode import ConditionPicker, ModePage, NoiseSeed
@@ -47,7 +48,7 @@ class CorruptPage(ModePage):
             "Let the model take the noise away again, from this time on",
             parent,
         )
-        self._schedule = None
+        self._schedule: NoiseSchedule | None = None
         self._x_t: Floats | None = None
         self.time = NamedNumber("&Time", self._range(1000), _TIP)
         self.time.set_number(400)
@@ -124,12 +125,12 @@ class CorruptPage(ModePage):
 
     def show_images(self) -> None:
         """Photograph, its noisy self, and what came back."""
-        photo, x_t = self._state.photo, self._x_t
-        if photo is None or x_t is None:
+        photo, x_t, schedule = self._state.photo, self._x_t, self._schedule
+        if photo is None or x_t is None or schedule is None:
             return
         shown = [
             Beside("Photograph", photo.image),
-            Beside(f"At t = {self.t}", levels_of(x_t)),
+            Beside(f"At t = {self.t}", shown_noisy(x_t, self.t, schedule)),
         ]
         if self._result is not None:
             figure = f"PSNR {decibels(photo_psnr(photo.image, self._result))}"

@@ -12,6 +12,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.requests import Failure
 from latentlab.core.restoration import (
     METHOD,
+    PAPERS_SAMPLING,
     Restoration,
     colourise,
     inpaint,
@@ -70,15 +71,40 @@ class RestorePage(ModePage):
         self._known: Restoration | None = None
         self.seed = NoiseSeed()
         self.condition = ConditionPicker("What the model is told while it restores")
+        self.sampler = QuietCombo()
+        self.passes = QuietCombo()
+        self._offer_ways()
         self.add_controls()
-        for widget in (self.seed, self.condition):
+        for widget in (self.seed, self.condition, self.sampler, self.passes):
             self.controls.addWidget(widget)
         self.seed.changed.connect(lambda _seed: self._again())
         self.condition.changed.connect(lambda _told: self._again())
+        self.sampler.currentIndexChanged.connect(lambda _row: self._again())
+        self.passes.currentIndexChanged.connect(lambda _row: self._again())
         self._follow()
 
+    usual_passes = 1
+    """How often a run goes over its steps, before a person chooses."""
     shows_known = True
     """Whether what is known stands beside the result; it does before there is one."""
+
+    def _offer_ways(self) -> None:
+        """How the run is sampled."""
+        self.sampler.addItem("DDIM, eta 0.85", dict(PAPERS_SAMPLING))
+        self.sampler.addItem("Sampler as set", {})
+        self.sampler.setAccessibleName("Sampler")
+        self.sampler.setToolTip(
+            "The paper's sampler, which adds noise at every step, or the one that is set for the "
+            "model; the number of steps is the one that is set"
+        )
+        for count in (1, 2, 3, 5):
+            self.passes.addItem("1 pass" if count == 1 else f"{count} passes", count)
+        self.passes.setCurrentIndex(self.passes.findData(self.usual_passes))
+        self.passes.setAccessibleName("Passes")
+        self.passes.setToolTip(
+            "More passes go back over every five steps, so that new parts agree better with the "
+            "rest, and take as many times as long. RePaint, Lugmayr et al. 2022 (arXiv 2201.09865)"
+        )
 
     def add_controls(self) -> None:
         """Put the controls of this restoration first."""
@@ -133,7 +159,11 @@ class RestorePage(ModePage):
         channels, height, width = known.known.shape
         return self._state.picture(
             known.latents(start_noise(self.seed.value, (channels, height, width))),
-            known.options(),
+            {
+                **self.sampler.currentData(),
+                "travel": self.passes.currentData() - 1,
+                **known.options(),
+            },
             condition=self.condition.value,
             name=f"{photo.name}, {self._done.lower()}",
         )
@@ -219,6 +249,8 @@ class UncropPage(RestorePage):
             "Extended",
             parent,
         )
+
+    usual_passes = 3
 
     def add_controls(self) -> None:
         """How much border, and where."""

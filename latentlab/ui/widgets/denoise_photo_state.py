@@ -20,7 +20,7 @@ from latentlab.services.photo_denoise import FittedPhoto
 from latentlab.ui.map_jobs import NewestJobs
 from latentlab.ui.widgets.images import Images
 
-_OF_ONE_RUN = ("start_at", "branch", "stop_at", "show", "task", "factor")
+_OF_ONE_RUN = ("start_at", "branch", "stop_at", "show", "task", "factor", "travel")
 """Options of a picture that are not settings of sampling."""
 NOTHING_TOLD = Condition(null=True)
 
@@ -176,6 +176,6 @@ class PhotoState(QObject):
             stored=store.put_latents(latents),
             photo=store.put(self.photo.image) if compare else None,
             condition=condition,
-            options={**self.sampling(), **options},
+            options=Sampling.from_options({**self.sampling(), **options}).to_options(),
             name=name,
         )
