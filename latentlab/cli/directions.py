@@ -60,7 +60,7 @@ class Direction:
     ] = None
     data: Annotated[
         str | None,
-        tyro.conf.arg(metavar="SOURCE", help="Folder, zip, or portraits:count=5000,seed=3."),
+        tyro.conf.arg(metavar="SOURCE", help="Folder, zip, portraits:count=5000,seed=3, or prior."),
     ] = None
     label: Annotated[
         Many, tyro.conf.arg(metavar="LABEL", help="Of the data; may be repeated.")

@@ -53,6 +53,9 @@ class Map:
         Path | None, tyro.conf.arg(metavar="CSV", help="Labels of one's own images.")
     ] = None
     count: Annotated[int, tyro.conf.arg(help="Points; a larger data set is taken evenly.")] = 5000
+    read: Annotated[
+        bool, tyro.conf.arg(help="Label prior samples by what the portraits probe reads off them.")
+    ] = False
     method: Annotated[
         Method | None,
         tyro.conf.arg(
@@ -169,7 +172,11 @@ class Map:
         table = None if self.attributes is None else str(self.attributes)
         found = {"model": self.model, "source": self.data, "split": self.split, "count": self.count}
         seed = self.seed if self.data == "prior" else 0
-        return found | {"seed": seed, "attributes": table}
+        return found | {
+            "seed": seed,
+            "attributes": table,
+            "reader": "probe" if self.read else None,
+        }
 
     def _job(self, context: JobContext, kind: str, **arguments: Any) -> Any:
         from latentlab.core.requests import JobRequest

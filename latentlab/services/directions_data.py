@@ -188,8 +188,16 @@ def encoded_data(
 
     backend = context.library.backend(model)
     if source == PRIOR:
-        samples = SAMPLES if count is None else count
-        ready = yield from map_points(context, model=model, count=samples, reader="probe")
+        if mirror:
+            raise LatentLabError("Samples are latents already: they have no mirrored ones.")
+        ready = yield from map_points(
+            context,
+            model=model,
+            split=split,
+            attributes=attributes,
+            count=SAMPLES if count is None else count,
+            reader="probe",
+        )
         return points_data(backend, ready.path)
     if mirror:
         return (yield from _mirrored(context, backend, source, split, count, attributes))

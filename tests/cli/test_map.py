@@ -90,6 +90,16 @@ def test_prior_samples_are_named_by_their_seeds(model: str, tmp_path: Path) -> N
     assert len(rows) == 13
 
 
+def test_prior_samples_are_read_by_the_probe(model: str, tmp_path: Path) -> None:
+    out = tmp_path / "map.csv"
+    assert main(["map", model, "prior", "--count", "12", "--read", "--out", str(out)]) == 0
+    with out.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["wearing_hat"] for row in rows} <= {"yes", "no"}
+    assert len({row["age"] for row in rows}) > 6
+    assert main(["map", model, FACES, "--read", "--out", str(out)]) == 2
+
+
 def test_a_points_file_brings_its_layouts_along(model: str, tmp_path: Path, capsys) -> None:
     out = tmp_path / "map.safetensors"
     words = ["map", model, FACES, "--methods", "tsne", "--perplexity", "9", "--out", str(out)]

@@ -112,6 +112,16 @@ def test_images_of_samples_are_decoded_once(context: JobContext) -> None:
     assert first.distances[first.points.tolist().index(4)] == pytest.approx(away)
 
 
+def test_samples_have_no_mirror_and_no_table(context: JobContext) -> None:
+    for more, words in (({"mirror": True}, "no mirrored ones"), ({"split": "train"}, "no splits")):
+        with pytest.raises(LatentLabError, match=words):
+            run(
+                context,
+                "fit_label_directions",
+                **{"model": "tiny", "source": "prior", "labels": ("age",), **more},
+            )
+
+
 def test_wrong_readers_are_one_sentence(context: JobContext) -> None:
     for arguments, words in (
         ({"model": "tiny", "reader": "prob"}, "probe"),
