@@ -14,12 +14,16 @@ from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.noise import noise
 from latentlab.core.requests import JobRequest, PreviewRequest, PreviewResult
-from latentlab.services.bench.denoise_flood import FOLDER, MODEL
-from latentlab.services.bench.evaluations import CountedResult, EvaluationCounter
+from latentlab.services.bench.evaluations import (
+    ENGINE,
+    FOLDER,
+    MODEL,
+    CountedResult,
+    EvaluationCounter,
+)
 from latentlab.services.worker_protocol import WorkerSettings
 from latentlab.ui.bench_flood import Flood, flood
 
-_ENGINE = "latentlab.services.bench.denoise_model:build"
 _SLIDER = "slider"
 _STEPS, _RUN_STEPS = 25, 1000
 _SHAPE = (3, 32, 32)
@@ -44,7 +48,7 @@ class DenoiseFlood(Flood):
         self._at_release = self._settled_at = self._settle_evaluations = 0
         self._final_ms = 0.0
         self._run_steps: list[float] = []
-        super().__init__(WorkerSettings(folders=(str(folder),), engine=_ENGINE))
+        super().__init__(WorkerSettings(folders=(str(folder),), engine=ENGINE))
         self.bridge.job_progressed.connect(self._progress)
         self.bridge.job_finished.connect(self._start_run)
 

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from latentlab.services.bench.denoise_model import model_name
+from latentlab.services.bench.evaluations import FOLDER, MODEL
 from latentlab.services.bench.fresh import measure_in_window
 
-FOLDER = "LATENTLAB_BENCH_FOLDER"
-MODEL = "LATENTLAB_BENCH_MODEL"
 _WINDOW = "from latentlab.ui.bench_denoise import main; main()"
 
 
@@ -35,6 +33,8 @@ def measure(on_progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     Raises:
         LatentLabError: there is no Qt here, or the window did not come to its end.
     """
+    from latentlab.services.bench.denoise_model import model_name
+
     on_progress(0, 1, "Slider flood beside denoising")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         model = model_name(Path(folder))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from latentlab.core.document import Picture
 from latentlab.core.requests import PreviewRequest, PreviewResult
-from latentlab.services.bench.evaluations import EvaluationCounter, counted
+from latentlab.services.bench.evaluations import ENGINE, EvaluationCounter, counted
 from latentlab.services.jobs import JobContext, build_context
 from latentlab.services.library import ModelLibrary
 from latentlab.services.renderer import Renderer
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 BUNDLED = "portraits-diffusion"
 STAND_IN = "stand-in-diffusion"
-ENGINE = "latentlab.services.bench.denoise_model:build"
 STEPS = 25
 
 

@@ -10,6 +10,12 @@ import numpy as np
 
 from latentlab.core.requests import PreviewResult
 
+FOLDER = "LATENTLAB_BENCH_FOLDER"
+"""Environment variable: where the model and the counter of a benchmark's window are."""
+MODEL = "LATENTLAB_BENCH_MODEL"
+"""Environment variable: the model's id."""
+ENGINE = "latentlab.services.bench.denoise_model:build"
+"""Of a worker whose evaluations are counted."""
 _FILE = "evaluations.bin"
 
 
