@@ -64,6 +64,7 @@ _IMPLIED = (
     "conditions",
     "class_names",
     "attribute_names",
+    "diffusion",
 )
 """Fields of a spec that follow from the configuration."""
 

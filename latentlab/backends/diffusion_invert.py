@@ -15,14 +15,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 from torch import Tensor
 
 from latentlab.backends.base import EncodeUpdate
 from latentlab.backends.diffusion_plan import Settings, first_solver
 from latentlab.backends.diffusion_run import Denoiser
-from latentlab.core.denoising import Sampling, Spacing
-from latentlab.core.errors import LatentLabError
+from latentlab.core.denoising import Sampling, Spacing, read_options
 from latentlab.core.latents import Condition
 from latentlab.core.spec import Frozen
 
@@ -54,20 +53,7 @@ class Inversion(Frozen):
         Raises:
             LatentLabError: an option that does not exist, or a value that it cannot have.
         """
-        given = dict(options or {})
-        unknown = sorted(set(given) - set(cls.model_fields))
-        if unknown:
-            raise LatentLabError(
-                f"Inversion has no option '{unknown[0]}'; it has {', '.join(cls.model_fields)}."
-            )
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"][:1])
-            raise LatentLabError(
-                f"The option {name} cannot be {given.get(name)!r}: {first['msg']}."
-            ) from error
+        return read_options(cls, dict(options or {}), "Inversion")
 
     @property
     def sampling(self) -> Sampling:

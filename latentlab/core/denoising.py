@@ -11,10 +11,11 @@ branch, a session and a copied command all speak of the same thing:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,6 +151,35 @@ def sampler(name: str) -> Sampler:
     )
 
 
+Options = TypeVar("Options", bound=Frozen)
+
+
+def read_options(kind: type[Options], given: Mapping[str, Any], owner: str) -> Options:
+    """Return options as a value of their own type.
+
+    Args:
+        kind: the type.
+        given: options by name.
+        owner: whose they are, as a sentence begins.
+
+    Raises:
+        LatentLabError: an option that does not exist, or a value that it cannot have.
+    """
+    unknown = sorted(str(name)[:40] for name in set(given) - set(kind.model_fields))
+    if unknown:
+        raise LatentLabError(
+            f"{owner} has no option '{unknown[0]}'; it has {', '.join(kind.model_fields)}."
+        )
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        value = repr(given.get(name))
+        value = value if len(value) <= 60 else f"{value[:57]}..."
+        raise LatentLabError(f"The option {name} cannot be {value}: {first['msg']}.") from error
+
+
 class Sampling(Frozen):
     """The options of ``decode`` of a diffusion model.
 
@@ -196,20 +226,7 @@ class Sampling(Frozen):
             LatentLabError: an option that does not exist, or a value that it cannot have.
         """
         given = {k: v for k, v in (options or {}).items() if k != ROW_KEYS}
-        unknown = sorted(set(given) - set(cls.model_fields))
-        if unknown:
-            raise LatentLabError(
-                f"A diffusion model has no option '{unknown[0]}'; it has "
-                f"{', '.join(cls.model_fields)}."
-            )
-        try:
-            found = cls.model_validate(given)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"][:1])
-            raise LatentLabError(
-                f"The option {name} cannot be {given.get(name)!r}: {first['msg']}."
-            ) from error
+        found = read_options(cls, given, "A diffusion model")
         parse_path(found.branch)
         return found
 
@@ -243,6 +260,8 @@ class Branch(Frozen):
 
 Path = tuple[Branch, ...]
 """A branch of a branch of ... a run; the run itself is the empty path."""
+MOST_PARTS = 64
+"""Most branches that follow one another."""
 
 _NUMBERS = ("steps", "eta", "guidance", "noise")
 _ATTRIBUTE = re.compile(r"[A-Za-z0-9_ .-]+")
@@ -256,9 +275,15 @@ def parse_path(text: str) -> Path:
     ``8:guidance=3,attr.smile=1/16:noise=4``. The empty text is the run itself.
 
     Raises:
-        LatentLabError: anything else.
+        LatentLabError: anything else, or more than ``MOST_PARTS`` branches of each other.
     """
-    return tuple(_branch(part) for part in text.split("/")) if text else ()
+    parts = text.split("/") if text else []
+    if len(parts) > MOST_PARTS:
+        raise LatentLabError(
+            f"This branch joins {len(parts):,} of them: at most {MOST_PARTS} can follow one "
+            "another."
+        )
+    return tuple(_branch(part) for part in parts)
 
 
 def _branch(text: str) -> Branch:
@@ -281,6 +306,8 @@ def _branch(text: str) -> Branch:
                 attributes[name[5:]] = float(value)
             else:
                 raise LatentLabError(f"'{change[:60]}' is nothing that a branch can change.")
+        if not all(map(math.isfinite, attributes.values())):
+            raise LatentLabError("An attribute is a finite number.")
         if attributes:
             condition["attributes"] = attributes
         if condition:

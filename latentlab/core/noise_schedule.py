@@ -22,6 +22,9 @@ MOST_TIMESTEPS = 100_000
 COSINE_OFFSET = 0.008
 """s of Nichol and Dhariwal 2021, equation 17: so that the first steps still add some noise."""
 LARGEST_BETA = 0.999
+LEAST_NOISE, LEAST_SIGNAL = 1e-7, 1e-30
+"""Shares of the variance, of the noise at the first time and of the image at the last: samplers
+compute in float32, for which less is nothing."""
 MAX_SIGNAL, MIN_SIGNAL = 0.95, 0.02
 """Signal rates at the two ends of the offset cosine schedule."""
 
@@ -82,7 +85,8 @@ def noise_schedule(
         beta_end: last beta of ``linear``.
 
     Raises:
-        LatentLabError: an unknown name, or numbers out of range.
+        LatentLabError: an unknown name, numbers out of range, or a schedule on which nothing can be
+            computed in float32: its first time has no noise, or its last no signal.
     """
     if not 1 <= num_timesteps <= MOST_TIMESTEPS:
         raise LatentLabError(f"A noise schedule has 1 to {MOST_TIMESTEPS} steps.")
@@ -101,4 +105,13 @@ def noise_schedule(
         betas = 1.0 - kept / np.concatenate([[1.0], kept[:-1]])
     else:
         raise LatentLabError(f"There is no schedule '{name}': choose {', '.join(SCHEDULES)}.")
-    return NoiseSchedule(name, num_timesteps, betas, np.cumprod(1.0 - betas))
+    betas = np.asarray(betas, np.float64)
+    kept = np.cumprod(1.0 - betas)
+    if 1.0 - kept[0] < LEAST_NOISE:
+        raise LatentLabError("This noise schedule begins without noise: choose larger betas.")
+    if kept[-1] < LEAST_SIGNAL:
+        raise LatentLabError(
+            "This noise schedule ends without a trace of the image: choose smaller betas or fewer "
+            "time steps."
+        )
+    return NoiseSchedule(name, num_timesteps, betas, np.asarray(kept, np.float64))

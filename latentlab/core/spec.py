@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from latentlab.core.errors import LatentLabError
+from latentlab.core.noise_schedule import ScheduleName, noise_schedule
 
 PartKind = Literal["gaussian", "uniform", "categorical", "learned"]
 Interpolation = Literal["spherical", "linear", "step"]
@@ -110,11 +113,20 @@ class DiffusionFacts(Frozen):
         prediction: what the network predicts.
     """
 
-    schedule: Literal["linear", "cosine", "offset_cosine"]
+    schedule: ScheduleName
     num_timesteps: int
-    beta_start: float = 1e-4
-    beta_end: float = 0.02
+    beta_start: FiniteFloat = 1e-4
+    beta_end: FiniteFloat = 0.02
     prediction: Literal["epsilon", "x0", "v"]
+
+    @model_validator(mode="after")
+    def _is_schedule(self) -> DiffusionFacts:
+        ends = {"beta_start": self.beta_start, "beta_end": self.beta_end}
+        try:
+            noise_schedule(self.schedule, self.num_timesteps, **ends)
+        except LatentLabError as error:
+            raise ValueError(error.message) from error
+        return self
 
 
 class ModelSpec(Frozen):

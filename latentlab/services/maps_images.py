@@ -27,6 +27,8 @@ ReadImages = Callable[[Rows, Step], Generator[Step, None, Images]]
 the report that it had got to."""
 
 _MOST_OPEN = 2
+_DECODED_BYTES = 256 * 2**20
+"""Of the decoded images that are remembered of one map."""
 _DECODED: dict[tuple[str, int, int], dict[int, Images]] = {}
 _OPEN: dict[tuple[str, int], ImageDataset] = {}
 """Data sets of points files; opening one again would cost a second each time a point is looked at.
@@ -132,10 +134,14 @@ def _decoder(context: Context, points: PointSet) -> ReadImages:
 
     def remember(rows: Rows, report: Step) -> Generator[Step, None, Images]:
         missing = [int(row) for row in rows if int(row) not in known]
+        found = {int(row): known[int(row)] for row in rows if int(row) in known}
         if missing:
             images = yield from decode(missing, report)
+            found.update(zip(missing, images))
+            if (len(known) + len(missing)) * images[0].nbytes > _DECODED_BYTES:
+                known.clear()
             known.update(zip(missing, images))
-        return np.stack([known[int(row)] for row in rows])
+        return np.stack([found[int(row)] for row in rows])
 
     return remember
 

@@ -123,7 +123,7 @@ class _Worker:
             raise RuntimeError("the worker is not ready")
         return self._context
 
-    def render(self, request: PreviewRequest) -> Iterator[PreviewResult]:
+    def render(self, request: PreviewRequest) -> Iterator[PreviewResult | None]:
         """Start a preview."""
         return self._working().renderer.render(request)
 

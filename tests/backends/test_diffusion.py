@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from latentlab.backends.checkpoint import load_backend
+from latentlab.backends.checkpoint import backend_from, load_backend
 from latentlab.backends.diffusion import DiffusionBackend
 from latentlab.backends.diffusion_run import shown
 from latentlab.core.denoising import SAMPLERS
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
+from latentlab.core.modelfile import read_model
 from latentlab.core.row_keys import stored_keys
 from tests.backends.test_solvers_parity import wavy_backend
 from tests.diffusion_models import tiny_diffusion, write_tiny
@@ -63,6 +65,15 @@ def test_the_spec_says_how_it_was_trained(backend: DiffusionBackend, tmp_path) -
     assert loaded.spec.id == "mine"
     start = backend.sample_prior("noise", [1])
     assert torch.equal(loaded.decode(start, options=QUICK), backend.decode(start, options=QUICK))
+
+
+def test_a_file_whose_facts_are_not_those_of_its_network_is_refused(tmp_path) -> None:
+    stored = read_model(write_tiny(tmp_path / "mine.safetensors"))
+    told = stored.header.spec.diffusion.model_copy(update={"num_timesteps": 10})
+    spec = stored.header.spec.model_copy(update={"diffusion": told})
+    header = stored.header.model_copy(update={"spec": spec})
+    with pytest.raises(LatentLabError, match="says of itself \\(diffusion\\)"):
+        backend_from(replace(stored, header=header))
 
 
 def test_guidance_by_hand(backend: DiffusionBackend) -> None:

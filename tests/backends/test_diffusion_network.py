@@ -133,6 +133,10 @@ def test_a_perfect_prediction_gives_image_and_noise_back(kind) -> None:
         ({"head_dim": 5}, "multiples of 5"),
         ({"widths": ()}, "at least one level"),
         ({"beta_start": 0.5}, "beta_start"),
+        ({"schedule": "linear", "beta_start": 0.9, "beta_end": 0.99}, "without a trace"),
+        ({"num_timesteps": 10**9}, "num_timesteps"),
+        ({"num_timesteps": -1}, "num_timesteps"),
+        ({"widths": (8, 10**6)}, "widths"),
         ({"depth": 3}, "depth"),
     ],
 )

@@ -82,6 +82,9 @@ def test_what_holds_of_every_schedule(name: str, count: int) -> None:
         ("cosine", {"num_timesteps": 0}, "1 to 100000 steps"),
         ("linear", {"beta_start": 0.5, "beta_end": 0.1}, "0 < start"),
         ("linear", {"beta_end": 1.0}, "below 1|end < 1"),
+        ("linear", {"num_timesteps": 100_000}, "without a trace of the image"),
+        ("linear", {"beta_start": 0.9, "beta_end": 0.99}, "without a trace of the image"),
+        ("linear", {"beta_start": 1e-12}, "without noise"),
     ],
 )
 def test_wrong_schedules_are_one_sentence(name: str, options: dict, words: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch.nn.functional as functional
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from latentlab.core.errors import LatentLabError
 from latentlab.core.families.diffusion import Prediction, Sides, Widths
 from latentlab.core.noise_schedule import (
     MOST_TIMESTEPS,
@@ -84,6 +85,10 @@ class DiffusionConfig(Frozen):
             raise ValueError(f"widths with attention must be multiples of {self.head_dim}")
         if self.beta_start > self.beta_end:
             raise ValueError("beta_start is at most beta_end")
+        try:
+            self.noise_schedule()
+        except LatentLabError as error:
+            raise ValueError(error.message) from error
         return self
 
     @property
@@ -126,7 +131,7 @@ def _unet(config: DiffusionConfig) -> Any:
     )
     if max((*config.attention, config.sides[-1])) <= SMALL_ATTENTION:
         # On a CPU in bfloat16 the fused kernel took a quarter of a step; this takes a twentieth.
-        for module in unet.modules():
+        for module in cast(nn.Module, unet).modules():
             if isinstance(module, Attention):
                 module.set_processor(AttnProcessor())
     return unet
@@ -194,7 +199,11 @@ def prediction_target(
 
 
 def split_prediction(
-    kind: Prediction, predicted: Tensor, x_t: Tensor, signal: Tensor, noise_rate: Tensor
+    kind: Prediction,
+    predicted: Tensor,
+    x_t: Tensor,
+    signal: Tensor | float,
+    noise_rate: Tensor | float,
 ) -> tuple[Tensor, Tensor]:
     """Return predicted image x_0 and noise epsilon of a prediction at x_t.
 
