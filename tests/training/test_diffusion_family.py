@@ -192,6 +192,7 @@ def test_half_of_a_sheet_is_told_what_images_of_the_data_show() -> None:
         ({"condition": ["nosuch"]}, "nosuch"),
         ({"prediction": "score"}, "prediction"),
         ({"colour": 1}, "colour"),
+        ({"schedule": "linear", "num_timesteps": 100_000}, r"schedule.*without a trace"),
     ],
 )
 def test_wrong_settings_are_one_sentence(settings, text) -> None:

@@ -17,9 +17,11 @@ from latentlab.backends.images import to_levels
 from latentlab.backends.nn.diffusion import DiffusionConfig, DiffusionNetwork, prediction_target
 from latentlab.backends.probe import load_probe
 from latentlab.core.direction import Direction
+from latentlab.core.errors import LatentLabError
 from latentlab.core.families.diffusion import SIZES, DiffusionSettings
 from latentlab.core.latents import Condition
 from latentlab.core.modelfile import ModelHeader, StoredModel
+from latentlab.core.noise_schedule import noise_schedule
 from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.diffusion import Drawn, measure_diffusion
@@ -58,6 +60,12 @@ def parse_settings(
     shapes = read.model_dump(include=set(DiffusionConfig.model_fields))
     shapes |= {"image_size": height, "channels": channels}
     shapes |= condition_names(read.condition, dataset)
+    try:
+        noise_schedule(
+            read.schedule, read.num_timesteps, beta_start=read.beta_start, beta_end=read.beta_end
+        )
+    except LatentLabError as error:
+        raise SettingError("model.schedule", error.message) from error
     try:
         return DiffusionConfig.model_validate(shapes), read
     except ValidationError as error:
