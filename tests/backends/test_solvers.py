@@ -63,6 +63,13 @@ def test_the_last_step_ends_without_noise(name: str) -> None:
         assert solver.sigma_after(solver.calls - 1) == 0
 
 
+@pytest.mark.parametrize(("total", "steps"), [(185, 2), (598, 3)])
+def test_full_eta_gives_no_root_of_less_than_nothing(total: int, steps: int) -> None:
+    # In single precision the variance of eta 1 is here a hair more than all the noise there is.
+    solver = Solver.whole("ddim", rules("cosine", total), steps)
+    assert torch.isfinite(walk(solver, eta=1.0)).all()
+
+
 def test_sigmas_are_those_of_the_schedule() -> None:
     for name in ("linear", "cosine", "offset_cosine"):
         schedule = noise_schedule(name)
