@@ -58,7 +58,7 @@ def loaded(page: PhotoPage) -> PhotoPage:
 def open_tab(page: PhotoPage, kind: Any, qtbot) -> Any:
     """Click the tab of a page and return the page."""
     place = next(i for i, one in enumerate(page.pages) if isinstance(one, kind))
-    qtbot.mouseClick(page.tabs, LEFT, pos=page.tabs.tabRect(place).center())
+    click(page.bar.buttons[place], qtbot)
     found = page.pages[place]
     assert found.isVisible()
     return found
@@ -93,8 +93,8 @@ def test_a_photograph_is_dropped_pasted_or_taken_from_the_canvas(
     data = QMimeData()
     data.setImageData(owned_qimage(photo()))
     QApplication.clipboard().setMimeData(data)
-    page.tabs.setFocus()
-    qtbot.keyClick(page.tabs, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    page.source.choose.setFocus()
+    qtbot.keyClick(page.source.choose, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(page.state.photo.image, photo())
     assert page.source._note.text() == "16 × 16 pixels"
     page.state.load_canvas()
@@ -183,13 +183,13 @@ def test_inversion_shows_what_was_lost_and_the_edit_follows(loaded: PhotoPage, q
     page.edit.button.form.edited.emit("smiling", 1.0)
     assert titles(page) == ["Photograph", "Reconstruction", "Edited"]
     assert page.picture.condition.attributes == {"smiling": 1.0}
-    assert page.picture.options["guidance"] == 2
+    assert page.picture.options["guidance"] == 1
     assert page.picture.stored == page.found.picture.stored
     assert not np.array_equal(page.result, page.found.reconstruction)
     page.guidance.slider.setFocus()
     before = page.result
     qtbot.keyClick(page.guidance.slider, Qt.Key.Key_Right)
-    assert page.picture.options["guidance"] == 2.5
+    assert page.picture.options["guidance"] == 1.5
     assert not np.array_equal(page.result, before)
     click(page.keep, qtbot)
     assert loaded.state.controller.document.tray[0].picture == page.picture
@@ -265,6 +265,8 @@ def test_settings_change_what_is_known_and_how_it_is_sampled(loaded: PhotoPage, 
     crop.border.slider.setFocus()
     qtbot.keyClick(crop.border.slider, Qt.Key.Key_Right)
     assert crop.known.share < before
+    assert crop.sampler.isHidden()
+    click(crop.more, qtbot)
     crop.sampler.setCurrentIndex(1)
     click(crop.primary, qtbot)
     assert "Only DDIM and DDPM can go back" in crop.view.failure.message
@@ -290,10 +292,12 @@ def test_another_model_takes_the_same_photograph(loaded: PhotoPage, qtbot) -> No
 
 def test_everything_fits_and_has_a_name(loaded: PhotoPage, qtbot) -> None:
     for place, one in enumerate(loaded.pages):
-        loaded.tabs.setCurrentIndex(place)
+        loaded.bar.buttons[place].click()
         assert one.width() <= 420
         assert pixels(loaded).std() > 1
         for control in one.findChildren(QComboBox):
             assert control.accessibleName()
-    last = loaded.tabs.tabRect(loaded.tabs.count() - 1)
-    assert last.right() <= loaded.tabs.width()
+    for button in loaded.bar.buttons:
+        words = button.fontMetrics().horizontalAdvance(button.accessibleName())
+        assert button.geometry().right() <= loaded.bar.width()
+        assert button.width() > words

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QFrame,
     QScrollArea,
     QStackedLayout,
-    QTabBar,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -29,6 +29,7 @@ from latentlab.ui.widgets.denoise_photo_restore import (
 )
 from latentlab.ui.widgets.denoise_photo_source import SourceBar, take_data, takes
 from latentlab.ui.widgets.denoise_photo_state import PhotoState
+from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.notes import EmptyState, ErrorNote
 
 _TEACH = (
@@ -46,22 +47,36 @@ _TABS: tuple[tuple[str, str, type[ModePage]], ...] = (
 )
 
 
-class _ModeBar(QTabBar):
-    """Tabs that stand close, so that all are seen in a narrow dock."""
+class ModeBar(QWidget):
+    """What can be done, in a row that goes on in the next one where the dock is narrow.
+
+    Signals:
+        chosen: place of the one that is wanted.
+    """
+
+    chosen = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setDrawBase(False)
-        self.setDocumentMode(True)
-        self.setExpanding(False)
-        self.setUsesScrollButtons(True)
         self.setAccessibleName("What to do with the photograph")
+        self.buttons: list[QToolButton] = []
+        self._row = FlowLayout(self, spacing=2)
+        self._row.setContentsMargins(0, 0, 0, 0)
 
-    def tabSizeHint(self, index: int) -> QSize:
-        """The word and a little room."""
-        size = super().tabSizeHint(index)
-        words = self.fontMetrics().horizontalAdvance(self.tabText(index).replace("&", ""))
-        return QSize(min(size.width(), words + 14), size.height())
+    def add(self, title: str, tip: str) -> None:
+        """Add one at the end."""
+        button = QToolButton(self, text=title)
+        button.setToolTip(tip)
+        button.setAccessibleName(title.replace("&", ""))
+        button.setAccessibleDescription(tip)
+        button.setCheckable(True)
+        button.setAutoExclusive(True)
+        button.setAutoRaise(True)
+        place = len(self.buttons)
+        button.setChecked(place == 0)
+        button.toggled.connect(lambda on: self.chosen.emit(place) if on else None)
+        self.buttons.append(button)
+        self._row.addWidget(button)
 
 
 class PhotoPage(QWidget):
@@ -77,7 +92,7 @@ class PhotoPage(QWidget):
         self.setAcceptDrops(True)
         self.state = PhotoState(controller, self)
         self.source = SourceBar(self.state)
-        self.tabs = _ModeBar()
+        self.bar = ModeBar()
         self.pages: list[ModePage] = []
         self._empty = EmptyState(
             "What the model does with a photograph",
@@ -99,11 +114,10 @@ class PhotoPage(QWidget):
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(self.tabs)
+        column.addWidget(self.bar)
         column.addLayout(self._stack, 1)
         for title, tip, make in _TABS:
-            place = self.tabs.addTab(title)
-            self.tabs.setTabToolTip(place, tip)
+            self.bar.add(title, tip)
             page = make(self.state)
             self.pages.append(page)
             area = QScrollArea()
@@ -112,7 +126,7 @@ class PhotoPage(QWidget):
             area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             area.setWidget(page)
             self._stack.addWidget(area)
-        self.tabs.currentChanged.connect(self._stack.setCurrentIndex)
+        self.bar.chosen.connect(self._stack.setCurrentIndex)
         self._work = work
         content = QWidget()
         self._content = QStackedLayout(content)
@@ -135,7 +149,7 @@ class PhotoPage(QWidget):
     def show_page(self, kind: type[ModePage]) -> ModePage:
         """Bring the page of a class to the front and return it."""
         page = self.page(kind)
-        self.tabs.setCurrentIndex(self.pages.index(page))
+        self.bar.buttons[self.pages.index(page)].setChecked(True)
         return page
 
     def _follow(self) -> None:

@@ -19,7 +19,7 @@ from latentlab.ui.widgets.sampling_value import NamedNumber
 from latentlab.ui.widgets.setting_controls import QuietCombo
 
 _STEPS = NumberRange(10, 200, 50, step=10, fine=1, page=50, log=True, ticks=(10, 25, 50, 100, 200))
-_GUIDANCE = NumberRange(0, 10, 2, step=0.5, fine=0.1, page=1, ticks=(0, 1, 2, 5, 10), box_high=50)
+_GUIDANCE = NumberRange(0, 10, 1, step=0.5, fine=0.1, page=1, ticks=(0, 1, 2, 5, 10), box_high=50)
 _EXACT = (("Plain", 0), ("Refined once", 1), ("Refined 3 times", 3))
 _USUAL = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QBoxLayout,
     QHBoxLayout,
@@ -26,6 +26,7 @@ from latentlab.ui.icons import icon
 from latentlab.ui.widgets.condition_button import ClassBox, ConditionButton
 from latentlab.ui.widgets.denoise_photo_state import NOTHING_TOLD, PhotoState
 from latentlab.ui.widgets.denoise_photo_view import BesideView
+from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.images import Images
 from latentlab.ui.widgets.matrix_paint import small_font
@@ -168,10 +169,9 @@ class ModePage(QWidget):
         self._asked: int | None = None
         self._picture: Picture | None = None
         self._result: Images | None = None
-        self.method = QLabel(method)
+        self.method = ElidedLabel(method)
         self.method.setFont(small_font(self.font()))
-        self.method.setWordWrap(True)
-        self.method.setTextFormat(Qt.TextFormat.PlainText)
+        self.method.setAccessibleName("Method")
         self.primary = QPushButton(button)
         self.primary.setToolTip(tip)
         self.primary.clicked.connect(self._begin)
@@ -190,7 +190,7 @@ class ModePage(QWidget):
 
     def _lay_out(self) -> None:
         self.above.setSpacing(4)
-        buttons = QHBoxLayout()
+        self.buttons = buttons = QHBoxLayout()
         buttons.setSpacing(8)
         for widget in (self.primary, self.watch, self.keep):
             widget.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
@@ -200,13 +200,13 @@ class ModePage(QWidget):
         flow.setLayout(self.controls)
         self.controls.setContentsMargins(0, 0, 0, 0)
         left = QVBoxLayout()
-        left.setSpacing(8)
+        left.setSpacing(4)
         left.addWidget(self.method)
         left.addLayout(self.above, 1)
         left.addWidget(flow)
         left.addLayout(buttons)
         self.halves = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
-        self.halves.setContentsMargins(0, 8, 0, 0)
+        self.halves.setContentsMargins(0, 4, 0, 0)
         self.halves.setSpacing(8)
         self.halves.addLayout(left, self.upper_share)
         self.halves.addWidget(self.view, 1)

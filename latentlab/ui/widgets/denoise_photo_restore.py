@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
@@ -77,6 +77,7 @@ class RestorePage(ModePage):
         self.add_controls()
         for widget in (self.seed, self.condition, self.sampler, self.passes):
             self.controls.addWidget(widget)
+        self._add_more()
         self.seed.changed.connect(lambda _seed: self._again())
         self.condition.changed.connect(lambda _told: self._again())
         self.sampler.currentIndexChanged.connect(lambda _row: self._again())
@@ -87,6 +88,8 @@ class RestorePage(ModePage):
     """How often a run goes over its steps, before a person chooses."""
     shows_known = True
     """Whether what is known stands beside the result; it does before there is one."""
+    shows_photo = True
+    """Whether the photograph stands beside the result."""
 
     def _offer_ways(self) -> None:
         """How the run is sampled."""
@@ -105,6 +108,18 @@ class RestorePage(ModePage):
             "More passes go back over every five steps, so that new parts agree better with the "
             "rest, and take as many times as long. RePaint, Lugmayr et al. 2022 (arXiv 2201.09865)"
         )
+
+    def _add_more(self) -> None:
+        """A button for what is seldom changed."""
+        self.more = QToolButton(text="⋯")
+        self.more.setCheckable(True)
+        self.more.setAutoRaise(True)
+        self.more.setAccessibleName("More settings")
+        self.more.setToolTip("Sampler and passes")
+        for widget in (self.sampler, self.passes):
+            widget.hide()
+            self.more.toggled.connect(widget.setVisible)
+        self.buttons.insertWidget(self.buttons.count() - 1, self.more)
 
     def add_controls(self) -> None:
         """Put the controls of this restoration first."""
@@ -180,7 +195,9 @@ class RestorePage(ModePage):
             fit = known.psnr(self._result)
             agrees = "" if math.isnan(fit) else f"known part {decibels(fit)}"
             shown.append(Beside(self._done, self._result, self._picture, agrees))
-        self.view.show_images([*shown, Beside("Photograph", photo.image)])
+        if self.shows_photo:
+            shown.append(Beside("Photograph", photo.image))
+        self.view.show_images(shown)
 
 
 class InpaintPage(RestorePage):
@@ -201,12 +218,14 @@ class InpaintPage(RestorePage):
             parent,
         )
 
-    shows_known = False
-    upper_share = 2
+    shows_known = shows_photo = False
+    upper_share = 1
 
     def add_controls(self) -> None:
         """The photograph and a brush."""
         self.mask = MaskEditor()
+        self.view.setMinimumSize(120, 120)
+        self.mask.set_beside(self.view)
         self.above.addWidget(self.mask, 1)
         self.mask.changed.connect(self.restart)
 

@@ -15,10 +15,11 @@ from latentlab.ui.widgets.denoise_photo_state import PhotoState
 from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.image_mime import dropped_files, dropped_image, has_picture
 from latentlab.ui.widgets.images import Images
+from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.thumbnail import paint_image
 
 _FILTER = f"Images ({' '.join(f'*{suffix}' for suffix in IMAGE_SUFFIXES)});;All files (*)"
-_SIDE = 48
+_SIDE = 32
 
 
 def takes(data: QMimeData) -> bool:
@@ -80,8 +81,9 @@ class SourceBar(QWidget):
         self.choose.setAccessibleName("Choose a photograph")
         self.choose.setToolTip("Choose another photograph; one can be dropped or pasted here too")
         self.choose.setMenu(self.make_menu(self))
+        self._note.setFont(small_font(self.font()))
         words = QVBoxLayout()
-        words.setSpacing(2)
+        words.setSpacing(0)
         words.addWidget(self._name)
         words.addWidget(self._note)
         layout = QHBoxLayout(self)

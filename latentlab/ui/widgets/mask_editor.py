@@ -83,7 +83,10 @@ class MaskEditor(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.canvas, 1)
+        self._images = QHBoxLayout()
+        self._images.setSpacing(4)
+        self._images.addWidget(self.canvas, 1)
+        layout.addLayout(self._images, 1)
         layout.addLayout(first)
         layout.addLayout(second)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -98,6 +101,10 @@ class MaskEditor(QWidget):
         if event.type() == event.Type.PaletteChange:
             self._dress()
         super().changeEvent(event)
+
+    def set_beside(self, widget: QWidget) -> None:
+        """Show a widget at the right of the photograph, as large as it."""
+        self._images.addWidget(widget, 1)
 
     def set_photo(self, photo: Images) -> None:
         """Show a photograph, uint8 ``(H, W, C)``; the mask of one of the same size stays."""
