@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -267,6 +268,7 @@ _NUMBERS = ("steps", "eta", "guidance", "noise")
 _ATTRIBUTE = re.compile(r"[A-Za-z0-9_ .-]+")
 
 
+@lru_cache(1024)
 def parse_path(text: str) -> Path:
     """Read ``AT:NAME=VALUE,...``, several joined by ``/``, each a branch of the one before.
 

@@ -167,12 +167,17 @@ def time_words(frame: DenoisingFrame) -> str:
     return f"t {frame.t:.4g}"
 
 
-def _canvas(width: int, height: int) -> Image.Image:
+def check_pixels(width: int, height: int) -> None:
+    """Raise ``LatentLabError`` for a strip or a frame that is too large."""
     if width * height > MAX_PIXELS:
         raise LatentLabError(
             f"{width:,} x {height:,} pixels are too many: take fewer steps, fewer branches or a "
             "smaller scale."
         )
+
+
+def _canvas(width: int, height: int) -> Image.Image:
+    check_pixels(width, height)
     return Image.new("RGB", (width, height), _PAPER)
 
 

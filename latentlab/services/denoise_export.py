@@ -41,6 +41,7 @@ from latentlab.services.denoise_command import (
 from latentlab.services.denoise_draw import (
     DrawnRun,
     branch_title,
+    check_pixels,
     chosen_steps,
     draw_frame,
     draw_strip,
@@ -158,7 +159,9 @@ class _Work:
             for step in self.runs.steps(path):
                 done += 1
                 if step is not None:
-                    self.estimate.counts[path] = step.count
+                    if path not in self.estimate.counts:
+                        self.estimate.counts[path] = step.count
+                        self._check_room(path, step.count)
                     if self.kind == ARRAYS:
                         kept += self.arrays.add(path, step)
                     elif step.index in self._wanted(path, step.count):
@@ -170,6 +173,20 @@ class _Work:
                             "or leave out branches."
                         )
                 yield done, max(done, self._total()), "denoising"
+
+    def _check_room(self, path: str, count: int) -> None:
+        """Say at the first step of a run what would be too large at the end of all."""
+        if self.kind == ARRAYS:
+            return
+        runs, rows = len(self.paths), len(self.layout.rows)
+        across, down = (rows, 1) if runs == 1 else (runs, rows)
+        if self.kind == STRIP:
+            across, down = len(self._wanted(path, count)), runs * rows
+        scale = self._scale(runs)
+        _, height, width = (n * scale for n in self.spec.image_shape)
+        check_pixels(across * width, down * height)
+        if self.kind != STRIP:
+            _check_size((len(self._film_steps()) + 1, down * height, across * width, 3))
 
     def _total(self) -> int:
         drawn = 2 * (len(self._film_steps()) + 1) if self.kind not in (STRIP, ARRAYS) else 1

@@ -269,6 +269,18 @@ def test_wrong_layouts_are_said_before_a_model_is_read(
         write(context, tmp_path / name, missing, layout=StripLayout(**layout))
 
 
+@pytest.mark.parametrize(("name", "sentence"), [("a.png", "are too many"), ("a.gif", "too large")])
+def test_what_would_be_too_large_is_said_at_the_first_step(
+    context: JobContext, tmp_path, name: str, sentence: str
+) -> None:
+    what = picture(options={"steps": 1000})
+    work = write_denoising(
+        context.renderer, tmp_path / name, what, layout=StripLayout(every=1, scale=64)
+    )
+    with pytest.raises(LatentLabError, match=sentence):
+        next(work)
+
+
 @pytest.mark.parametrize("name", ["strip.png", "film.gif", "run.npz"])
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(
     context: JobContext, tmp_path, monkeypatch, name: str
