@@ -43,7 +43,7 @@ class CorruptPage(ModePage):
         super().__init__(
             state,
             "photo corrupt",
-            "Forward process: x_t = √ᾱ x₀ + √(1 − ᾱ) ε. Ho et al. 2020 (arXiv 2006.11239), eq. 4",
+            "Ho et al. 2020 (arXiv 2006.11239), eq. 4: x_t = √ᾱ x₀ + √(1 − ᾱ) ε",
             "&Denoise back",
             "Let the model take the noise away again, from this time on",
             parent,

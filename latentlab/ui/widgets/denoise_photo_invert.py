@@ -35,7 +35,7 @@ class InvertPage(ModePage):
         super().__init__(
             state,
             "photo invert",
-            "DDIM inversion. Song et al. 2021 (arXiv 2010.02502), section 4.3",
+            "DDIM inversion: Song et al. 2021 (arXiv 2010.02502)",
             "&Invert",
             "Find the noise from which the model makes this photograph",
             parent,

@@ -65,7 +65,7 @@ class RestorePage(ModePage):
         done: str,
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(state, channel, f"{method} {METHOD}", button, tip, parent)
+        super().__init__(state, channel, f"{METHOD}. {method}", button, tip, parent)
         self._done = done
         self._spec: Any = None
         self._known: Restoration | None = None
