@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from latentlab.backends.base import DiffusionStep
 from latentlab.backends.diffusion import DiffusionBackend
+from latentlab.backends.diffusion_run import noise_key
 from latentlab.core.denoising import SAMPLERS
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition
+from latentlab.core.noise import noise
 from tests.backends.test_solvers_parity import wavy_backend
 from tests.diffusion_models import tiny_diffusion
 
@@ -159,6 +162,8 @@ def test_new_noise_lies_around_the_predicted_image(name: str) -> None:
         step, sigma = steps[at], steps[at].sigma
         image = trunk[at - 1].preview
         drawn = (step.x_t * (1 + sigma**2) ** 0.5 - image) / sigma
+        rule = [noise(noise_key(7, key), "branch", at, drawn.shape[1:]) for key in (1, 2)]
+        torch.testing.assert_close(drawn, torch.tensor(np.stack(rule)), rtol=1e-3, atol=1e-3)
         count = drawn.numel()
         assert abs(drawn.mean()) < 5 / count**0.5
         assert abs(drawn.var() - 1) < 5 * (2 / count) ** 0.5
