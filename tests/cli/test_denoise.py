@@ -335,6 +335,9 @@ def guide() -> list[str]:
 @pytest.mark.slow
 def test_the_commands_of_the_guide_run(home: Path, capsys) -> None:
     shutil.copyfile(home / "photo.png", "photo.png")
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:9, 4:9] = 255
+    Image.fromarray(mask).save("mask.png")
     lines = guide()
     assert len(lines) >= 12
     for line in lines:
