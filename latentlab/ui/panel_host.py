@@ -22,7 +22,7 @@ _WORDS = {
     "encode": "take images in",
     "convert": "convert between its latent spaces",
     "log_prob": "tell how likely an image is",
-    "steps": "work in steps",
+    "steps": "make an image step by step, as diffusion models do",
     "layers": "change single layers",
 }
 
@@ -64,7 +64,8 @@ class PanelHost(QWidget):
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self._make)
         self._blank = QWidget()
-        self._note = EmptyState(row.title, "")
+        self._able = ""
+        self._note = EmptyState(row.title, "", act=lambda: controller.open_model(self._able))
         self._error = ErrorNote()
         self._stack = QStackedLayout(self)
         for page in (self._blank, self._note, self._error):
@@ -108,7 +109,15 @@ class PanelHost(QWidget):
         missing = missing_capabilities(row.needs, header)
         if missing:
             self._note.say(row.title, need_sentence(row.title, missing, header))
+            self._offer()
         self._stack.setCurrentWidget(self._note if missing else self._panel or self._blank)
+
+    def _offer(self) -> None:
+        """Lead to the first model of the library that can do what is needed, if there is one."""
+        needs, entries = self.plugin.row.needs, self._controller.library.entries()
+        able = [e for e in entries if e.error is None and not missing_capabilities(needs, e.header)]
+        self._able = able[0].id if able else ""
+        self._note.set_button(f"&Open {able[0].header.spec.title or able[0].id}" if able else "")
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Make the panel after this paint: what is seen first is the window."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from latentlab.core.denoising import Sampling
 from tests.ui.denoise_stage import STEPS, make_step_window, open_steps, shade
@@ -121,8 +121,10 @@ def test_another_model_says_what_it_would_need(window, panel):
     window.controller.open_model("waves")
     host = window.hosts["denoising"]
     assert not panel.isVisible()
-    assert "a model that can work in steps" in host._note.accessibleDescription()
-    window.controller.open_model("steps")
+    assert "can make an image step by step" in host._note.accessibleDescription()
+    button = next(b for b in host.findChildren(QPushButton) if b.isVisible())
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert window.controller.model.spec.id == "steps"
     assert panel.isVisible()
 
 

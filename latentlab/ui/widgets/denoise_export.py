@@ -31,6 +31,7 @@ _KINDS = (
 )
 _FILMS = (".mp4", ".gif", ".webp")
 _MOST = 1000
+_COMMAND_TIP = "The command line that writes the same file, byte for byte"
 
 
 class ExportPopover(QFrame):
@@ -61,8 +62,7 @@ class ExportPopover(QFrame):
         self.every = QuietSpinBox()
         self.every.setRange(0, _MOST)
         self.every.setSpecialValueText("as fits")
-        self.every.setPrefix("every ")
-        self.every.setSuffix(".")
+        self.every.setPrefix("1 of ")
         self.every.setAccessibleName("Every n-th step")
         self.every.setToolTip("Every n-th step is shown, and the last one")
         self.fps = QuietSpinBox()
@@ -75,7 +75,6 @@ class ExportPopover(QFrame):
         self.save.setDefault(True)
         self.command = QPushButton("Copy as co&mmand")
         self.command.setAutoDefault(False)
-        self.command.setToolTip("The command line that writes the same file, byte for byte")
         self._lay_out()
         self.kind.currentIndexChanged.connect(self._follow)
         self.save.clicked.connect(self._ask)
@@ -107,9 +106,9 @@ class ExportPopover(QFrame):
         self._form.setRowVisible(self.captions, suffix != ".npz")
         self._form.setRowVisible(self.every, suffix != ".npz")
         able = any(box.isChecked() for box in self.rows.values())
-        for button in (self.save, self.command):
+        for button, tip in ((self.save, ""), (self.command, _COMMAND_TIP)):
             button.setEnabled(able)
-            button.setToolTip("" if able else "Tick at least one row")
+            button.setToolTip(tip if able else "Tick at least one row")
         if self.isVisible():
             self.adjustSize()
 

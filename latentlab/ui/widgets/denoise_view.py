@@ -127,7 +127,8 @@ class DenoiseView(PictureHand, QWidget):
         if a.image is None or b.image is None or a.image.shape != b.image.shape:
             return Side(None, 0, None, "A − B", "")
         gap = np.abs(a.image.astype(np.int16) - b.image.astype(np.int16)).mean()
-        text = "no difference" if gap == 0 else f"on average {gap / 2.55:.2g} % of full range"
+        text = f"{gap / 2.55:.2g} % apart, on average over the full range"
+        text = text if gap else "no difference"
         return Side(None, 0, difference_image(a.image, b.image), "A − B", text)
 
     # Places.
@@ -148,10 +149,12 @@ class DenoiseView(PictureHand, QWidget):
 
     def place_at(self, point: QPoint) -> int | None:
         """Return the number of the image under a point; the difference is no picture."""
-        for place, side in enumerate(self.sides):
-            if side.path is not None and self._boxes()[place].contains(point):
-                return place
-        return None
+        side = self._under(point)
+        return None if side is None or side.path is None else self.sides.index(side)
+
+    def _under(self, point: QPoint) -> Side | None:
+        pairs = zip(self.sides, self._boxes())
+        return next((side for side, box in pairs if box.contains(point)), None)
 
     def shown_picture(self, place: int | None) -> ShownPicture | None:
         """Return an image and its picture, once it is here."""
@@ -196,8 +199,10 @@ class DenoiseView(PictureHand, QWidget):
             painter.drawText(line, _CENTRE, self._fitted(side.text, font, line.width()))
 
     def _title(self, painter: QPainter, line: QRect, side: Side, font: QFont) -> None:
-        text = self._fitted(side.title, font, line.width() - 18)
-        wide = QFontMetrics(font).horizontalAdvance(text)
+        metrics = QFontMetrics(font)
+        # A branch is known by all that it changes: what has no room is seen to be missing.
+        text = metrics.elidedText(side.title, Qt.TextElideMode.ElideRight, line.width() - 18)
+        wide = metrics.horizontalAdvance(text)
         left = line.center().x() - (wide + 14) // 2
         if side.path is not None:
             at = QPointF(left + 5, line.center().y() + 0.5)
@@ -245,8 +250,7 @@ class DenoiseView(PictureHand, QWidget):
     def event(self, event: QEvent) -> bool:
         """Say what an image is, in full."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            place = self.place_at(event.pos())
-            side = None if place is None else self.sides[place]
+            side = self._under(event.pos())
             text = "" if side is None else f"{side.title} {side.text}".strip()
             text = f"{QUANTITIES[self.show_now]}, {text}" if text else ""
             QToolTip.showText(event.globalPos(), text, self)

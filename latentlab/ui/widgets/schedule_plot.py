@@ -150,8 +150,7 @@ class SchedulePlot(QWidget):
         self.title.setText(
             "Noise schedule"
             if facts is None
-            else f"{schedule_title(facts.schedule).capitalize()} schedule, "
-            f"{facts.num_timesteps:,} times"
+            else f"{schedule_title(facts.schedule).capitalize()}, T = {facts.num_timesteps:,}"
         )
         row = self.pane.findData(self.state.pane)
         self.pane.setCurrentIndex(max(0, row))
