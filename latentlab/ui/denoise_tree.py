@@ -163,9 +163,13 @@ def with_steps(run: Denoising, base: Picture, before: int, after: int) -> Denois
 
 
 def bare(picture: Picture) -> Picture:
-    """Return the picture of the run itself: without branch, and to its end."""
+    """Return the picture of the run itself: without branch, and to its end.
+
+    The name of a frame is not that of its run; any other name stays.
+    """
     options = {k: v for k, v in picture.options.items() if k not in _FRAME_OPTIONS}
-    return picture.model_copy(update={"options": options, "name": ""})
+    name = picture.name if options == picture.options else ""
+    return picture.model_copy(update={"options": options, "name": name})
 
 
 def frame_picture(base: Picture, path: str, stop_at: int | None, show: str) -> Picture:

@@ -104,6 +104,13 @@ def test_a_frame_is_a_picture_that_can_be_made_again():
     assert tree.bare(kept) == BASE
 
 
+def test_a_run_keeps_the_name_of_its_picture_but_not_that_of_a_frame():
+    mine = BASE.model_copy(update={"seeds": (), "name": "portrait 1, inpainted"})
+    assert tree.source_title(tree.bare(mine)) == "portrait 1, inpainted"
+    kept = tree.frame_picture(mine, "", 11, "x_t")
+    assert tree.bare(kept).name == ""
+
+
 def test_what_holds_at_the_end_of_a_path():
     smiling = Condition(attributes={"smiling": 1.0})
     path = tree.placed("8:guidance=3,sampler=ddim", Branch(at=12, steps=4, condition=smiling))

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QPushButton,
     QScrollArea,
     QToolButton,
@@ -22,6 +23,7 @@ from latentlab.core.latents import Condition
 from latentlab.core.spec import ModelSpec
 from latentlab.ui.edits import readable
 from latentlab.ui.widgets.condition_ranges import REACH, AttributeRange, attribute_ranges
+from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.sampling_slider import NumberRange
 from latentlab.ui.widgets.sampling_text import condition_text, is_conditional
 from latentlab.ui.widgets.sampling_value import NamedNumber
@@ -97,7 +99,9 @@ class AttributeForm(QFrame):
         layout.addWidget(self.switch)
         layout.addWidget(self._area, 1)
         foot = QHBoxLayout()
-        foot.addStretch(1)
+        note = QLabel("0 is told too: without, or average")
+        note.setFont(small_font(self.font()))
+        foot.addWidget(note, 1)
         foot.addWidget(self.clear)
         layout.addLayout(foot)
 
