@@ -174,6 +174,17 @@ def test_new_noise_lies_around_the_predicted_image(name: str) -> None:
         assert torch.isfinite(steps[-1].result).all()
 
 
+def test_new_noise_lies_around_the_image_that_the_run_holds(wavy: DiffusionBackend) -> None:
+    drawn = []
+    for clip in (True, False):
+        before = walk(wavy, sampler="ddim", clip=clip)[0]
+        step = walk(wavy, sampler="ddim", clip=clip, branch="1:noise=7")[1]
+        assert before.x0.abs().max() > 1.2
+        image = before.preview if clip else before.x0
+        drawn.append((step.x_t * (1 + step.sigma**2) ** 0.5 - image) / step.sigma)
+    torch.testing.assert_close(drawn[0], drawn[1], rtol=1e-4, atol=1e-4)
+
+
 def test_new_noise_from_the_start_is_another_start(wavy: DiffusionBackend) -> None:
     first = walk(wavy, sampler="euler", branch="0:noise=1")
     again = walk(wavy, sampler="ddim", branch="0:noise=1")
@@ -201,6 +212,52 @@ def test_heun_goes_on_at_variance_one_where_it_begins_with_less_noise(parent: st
         assert trunk.sigma > 200
         assert branch.sigma < 40
         torch.testing.assert_close(branch.x_t, trunk.x_t, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "draws"),
+    [
+        ({}, [("sampler", 0, i) for i in range(5)]),
+        # Steps are counted in the whole run: no noise comes twice.
+        ({"branch": "3:steps=4"}, [("sampler", 0, i) for i in range(6)]),
+        (
+            {"branch": "3:noise=7"},
+            [("branch", 7, 3), *(("sampler", 7 * (i > 2), i) for i in range(5))],
+        ),
+        (
+            {"branch": "0:noise=7/2:steps=3,guidance=2"},
+            [("branch", 7, 0), *(("sampler", 7, i) for i in range(4))],
+        ),
+        ({"steps": 6, "travel": 1}, [("sampler", 0, i) for i in range(10)] + [("travel", 0, 5)]),
+    ],
+)
+def test_every_draw_has_a_stream_a_seed_and_a_step_of_its_own(
+    wavy: DiffusionBackend, monkeypatch: pytest.MonkeyPatch, options: dict, draws: list
+) -> None:
+    known = {noise_key(seed, key): (seed, key) for seed in (0, 7) for key in (1, 2)}
+    found = []
+
+    def draw(key: int, stream: str, index: int, shape: tuple[int, ...]) -> np.ndarray:
+        found.append((stream, *known[key], index))
+        return noise(key, stream, index, shape)
+
+    monkeypatch.setattr("latentlab.backends.diffusion_run.noise", draw)
+    walk(wavy, **{"sampler": "ddpm", "steps": 6, **options})
+    expected = [(stream, seed, key, i) for stream, seed, i in draws for key in (1, 2)]
+    assert sorted(found) == sorted(expected)
+
+
+def test_going_back_is_the_forward_process(wavy: DiffusionBackend) -> None:
+    """q(x_then | x_now) has the variance that is lacking (Ho et al. 2020, equation 2)."""
+    steps = walk(wavy, sampler="ddim", steps=10, travel=1, noise_seed=5)
+    before, again = steps[4], steps[5]
+    assert again.t == steps[0].t
+    keys = [noise_key(5, key) for key in (1, 2)]
+    drawn = torch.from_numpy(np.stack([noise(k, "travel", 5, (1, 4, 4)) for k in keys]))
+    kept = wavy.config.noise_schedule().alphas_cumprod
+    share = kept[round(again.t)] / kept[round(steps[10].t)]
+    expected = share**0.5 * before.state.x + (1 - share) ** 0.5 * drawn
+    torch.testing.assert_close(again.x_t, expected.float(), rtol=1e-3, atol=1e-3)
 
 
 def test_injected_noise_follows_the_seed_of_the_branch(wavy: DiffusionBackend) -> None:
