@@ -197,7 +197,9 @@ _TABLE: Mapping[str, Mapping[str, _Preset]] = {
             },
         ),
         "best": _Preset(
-            PresetInfo("Best", "Finer than the bundled model: days on a CPU, so a GPU is needed."),
+            PresetInfo(
+                "Best", "64 pixels and a larger network: days on a CPU, so a GPU is needed."
+            ),
             64,
             100_000,
             5000,
