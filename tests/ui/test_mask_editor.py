@@ -85,7 +85,9 @@ def test_painted_pixels_are_seen_by_colour_and_hatching(editor, qtbot) -> None:
     rect = editor.canvas.image_rect().toRect()
     middle = rect.center().y()
     top = after[rect.top() + 4 : middle - 4, rect.left() : rect.right()]
-    assert (top != before[rect.top() + 4 : middle - 4, rect.left() : rect.right()]).any(axis=2).all()
+    assert (
+        (top != before[rect.top() + 4 : middle - 4, rect.left() : rect.right()]).any(axis=2).all()
+    )
     assert len(np.unique(top.reshape(-1, 3), axis=0)) > 1
     below = slice(middle + 4, rect.bottom() - 4)
     columns = slice(rect.left(), rect.right())
