@@ -54,6 +54,14 @@ def test_the_fixed_point_is_the_exact_inverse_of_every_spacing(
         assert float(found.residual.max()) < 1e-4, spacing
 
 
+def test_the_fixed_point_is_the_inverse_of_a_guided_run(
+    backend: DiffusionBackend, images: torch.Tensor
+) -> None:
+    found = last(backend, images, steps=7, refine=9, guidance=2.0, condition=SMILE)
+    assert found.options["guidance"] == 2
+    assert float(found.residual.max()) < 1e-4
+
+
 def test_the_updates_count_evaluations_and_lead_back(
     backend: DiffusionBackend, images: torch.Tensor
 ) -> None:
