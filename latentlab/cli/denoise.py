@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from latentlab.cli.common import Json, Machine, Many, Model, Progress, print_json
-from latentlab.cli.images import Decoding, Moves, Out, Start, read_start
+from latentlab.cli.decoding import Decoding, Start, read_start
+from latentlab.cli.images import Moves, Out
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Denoise:
             temperature=self.temperature,
             space=self.decoding.space or (stored.space if stored else None),
             edits=self.moves.edits(),
-            condition=start.told(self.decoding.condition()),
+            condition=self.decoding.told(start.condition),
             options=Sampling.from_options({**start.options, **walk, **options}).to_options(),
         )
         return picture, stored

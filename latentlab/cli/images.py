@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,101 +16,20 @@ from latentlab.cli.common import (
     Model,
     Progress,
     parse_numbers,
-    parse_pairs,
     print_json,
 )
+from latentlab.cli.decoding import Conditioned, Decoding, Start, read_options, read_start
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
     from latentlab.core.direction import Direction
     from latentlab.core.document import Option, Picture
     from latentlab.core.latents import Condition, Latents
-    from latentlab.core.spec import ModelSpec
     from latentlab.services.commands import Layout
     from latentlab.services.encoding import EncodedUpdate
     from latentlab.services.library import ModelLibrary
 
 Out = Annotated[Path, tyro.conf.arg(metavar="FILE")]
-
-
-@dataclass(frozen=True)
-class Conditioned:
-    """What a conditional model is told."""
-
-    label: Annotated[int | None, tyro.conf.arg(help="Class index of a conditional model.")] = None
-    attribute: Annotated[Many, tyro.conf.arg(metavar="NAME=X", help="Attribute condition.")] = ()
-    text: Annotated[str | None, tyro.conf.arg(help="Text condition.")] = None
-    unconditional: Annotated[bool, tyro.conf.arg(help="Ignore the condition.")] = False
-
-    def condition(self) -> Condition:
-        """Return the condition that these words name."""
-        from latentlab.core.latents import Condition
-
-        return Condition(
-            class_index=self.label,
-            attributes=parse_numbers(self.attribute, "--attribute"),
-            text=self.text,
-            null=self.unconditional,
-        )
-
-
-@dataclass(frozen=True)
-class Decoding(Conditioned):
-    """How latents become images."""
-
-    space: Annotated[str | None, tyro.conf.arg(help="Latent space; the model's first if none.")] = (
-        None
-    )
-    option: Annotated[Many, tyro.conf.arg(metavar="NAME=X", help="Decoding option.")] = ()
-
-    def options(self) -> dict[str, Option]:
-        """Return the decoding options that these words name."""
-        return read_options(self.option)
-
-
-def read_options(words: Iterable[str]) -> dict[str, Option]:
-    """Return the options that ``NAME=VALUE`` words name."""
-    from latentlab.services.commands import parse_option
-
-    return {name: parse_option(text) for name, text in parse_pairs(words, "--option").items()}
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What a picture begins with.
-
-    Attributes:
-        seeds: of prior samples; none where ``stored`` is given.
-        stored: latents.
-        condition: that came with the latents.
-        options: of ``decode``, that came with the latents.
-    """
-
-    seeds: tuple[int, ...] = ()
-    stored: Latents | None = None
-    condition: Condition | None = None
-    options: Mapping[str, Option] = field(default_factory=dict)
-
-    def told(self, condition: Condition) -> Condition:
-        """Return the condition of the command line, or else the one that came along."""
-        from latentlab.core.latents import Condition
-
-        return condition if condition != Condition() else self.condition or condition
-
-
-def read_start(spec: ModelSpec, path: Path) -> Start:
-    """Read latents for a model, with the condition and the options that decode them.
-
-    Those that were made with other weights come alone.
-    """
-    from latentlab.services.commands import imported
-    from latentlab.services.export import load_latents
-
-    file = load_latents(path)
-    stored, picture = imported(spec, file), file.picture
-    if picture is None or picture.fingerprint != spec.fingerprint:
-        return Start(stored=stored)
-    return Start(stored=stored, condition=picture.condition, options=picture.options)
 
 
 @dataclass(frozen=True)
@@ -208,7 +127,7 @@ class Sample:
             temperature=self.temperature,
             space=self.decoding.space,
             edits=self.moves.edits(),
-            condition=self.decoding.condition(),
+            condition=self.decoding.told(),
             options=self.decoding.options(),
         )
         _write(library, self.out, picture, None, self.grid, self.moves.directions())
@@ -282,7 +201,7 @@ class Edit:
             temperature=self.temperature,
             space=self.decoding.space or (stored.space if stored else None),
             edits=edits,
-            condition=start.told(self.decoding.condition()),
+            condition=self.decoding.told(start.condition),
             options={**start.options, **self.decoding.options()},
         )
         _write(library, self.out, picture, stored, self.grid, own)
@@ -298,7 +217,7 @@ class Edit:
                 "Say what to edit: give exactly one of --seed, --seeds, --input and --latents."
             )
         if self.input is not None:
-            found = _encode(backend, read_photo(backend, self.input), self.decoding.condition())
+            found = _encode(backend, read_photo(backend, self.input), self.decoding.told())
             return Start(stored=found.latents, options=found.options)
         if self.latents is not None:
             return read_start(backend.spec, self.latents)
@@ -324,9 +243,25 @@ class Encode:
     option: Annotated[
         Many, tyro.conf.arg(metavar="NAME=X", help="Of the encoder, for example steps=100.")
     ] = ()
+    read_condition: Annotated[
+        bool,
+        tyro.conf.arg(help="Let the probe read the attributes from the photograph, and tell them."),
+    ] = False
     told: tyro.conf.OmitArgPrefixes[Conditioned] = field(default_factory=Conditioned)
     machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
     json: Json = False
+
+    def _told(self, backend: Any, photos: list[Any]) -> Condition | None:
+        told = self.told.condition()
+        if not self.read_condition:
+            return told
+        from latentlab.services.photo_denoise import read_condition
+
+        if len(photos) > 1:
+            raise LatentLabError("A file keeps one condition: read it of one photograph at a time.")
+        read = read_condition(backend, photos[0])
+        given = {} if told is None else told.attributes
+        return read.model_copy(update={"attributes": {**read.attributes, **given}})
 
     def run(self) -> int:
         """Write the latents."""
@@ -339,8 +274,9 @@ class Encode:
         library = self.machine.library()
         entry = library.resolve(self.model)
         backend = library.backend(self.model)
-        condition, options = self.told.condition(), read_options(self.option)
+        options = read_options(self.option)
         photos = [read_photo(backend, path) for path in self.images]
+        condition = self._told(backend, photos)
         found = [_encode(backend, photo, condition, options) for photo in photos]
         latents = stack([update.latents for update in found])
         picture = build_picture(

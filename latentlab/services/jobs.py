@@ -54,6 +54,7 @@ JOBS: dict[str, str] = {
     "fit_photo": "latentlab.services.photo_denoise:fit_photo_job",
     "sample_portrait": "latentlab.services.photo_denoise:sample_portrait_job",
     "invert_photo": "latentlab.services.photo_denoise:invert_photo_job",
+    "read_condition": "latentlab.services.photo_denoise:read_condition_job",
 }
 """Job function by kind, as ``module:function``."""
 

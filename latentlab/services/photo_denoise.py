@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -148,6 +148,46 @@ def invert_photo_job(
     if found is None:
         raise LatentLabError(f"'{entry.id}' found no noise for this photograph: try another one.")
     return found
+
+
+def read_condition(backend: Any, photo: Images) -> Condition:
+    """Return what a photograph shows of the attributes that a model is told, as the probe reads it.
+
+    An attribute that is not told counts as 0: without this, a condition of one attribute changes
+    all others too.
+
+    Args:
+        backend: a model that is told attributes.
+        photo: uint8 ``(H, W, 3)`` of its size.
+
+    Raises:
+        LatentLabError: the model is told nothing that the probe reads, or its images are grey.
+    """
+    from latentlab.services.maps_read import probe_of
+
+    names = backend.spec.attribute_names
+    probe = probe_of(backend)
+    known = [n for n in names if n in probe.labels and probe.labels[n].kind != "categorical"]
+    if not known:
+        raise LatentLabError(
+            "The probe reads attributes of portraits, and this model is told none of them: set "
+            "the condition by hand."
+        )
+    read = probe.read(photo[None])
+    values: dict[str, float] = {}
+    for name in known:
+        value = float(read[name][0])
+        binary = probe.labels[name].kind == "binary"
+        values[name] = float(value > 0.5) if binary else round(min(max(value, -1.0), 1.0), 2)
+    return Condition(attributes=values)
+
+
+def read_condition_job(
+    context: Context, *, model: str, photo: Images
+) -> Generator[Progress, None, Condition]:
+    """Read what a photograph, uint8 ``(H, W, 3)``, shows; see ``read_condition``."""
+    yield 0, 1, "Reading what the photograph shows"
+    return read_condition(context.library.backend(model), photo)
 
 
 def _inverted(

@@ -325,6 +325,26 @@ def test_the_card_of_a_diffusion_model_has_tables(home: Path, capsys, tmp_path) 
     assert "\n\n" not in capsys.readouterr().out
 
 
+def test_one_attribute_of_what_was_read_is_changed(home: Path, capsys) -> None:
+    photo = str(home / "photo.png")
+    words = ["encode", "tiny", photo, "--read-condition", "--attribute", "smiling=-1"]
+    assert main([*words, "--option", "steps=6", "--out", "read.npz"]) == 0
+    told = load_latents(Path("read.npz")).picture.condition.attributes
+    assert told["smiling"] == -1
+    assert len(told) > 1
+    every = [
+        word for n, x in {**told, "smiling": 1.0}.items() for word in ("--attribute", f"{n}={x}")
+    ]
+    assert main(["decode", "tiny", "read.npz", "--change", "smiling=1", "--out", "a.png"]) == 0
+    assert main(["decode", "tiny", "read.npz", *every, "--out", "b.png"]) == 0
+    assert main(["decode", "tiny", "read.npz", "--out", "c.png"]) == 0
+    changed, spelled, same = (np.asarray(Image.open(n)) for n in ("a.png", "b.png", "c.png"))
+    assert np.array_equal(changed, spelled)
+    assert not np.array_equal(changed, same)
+    assert main([*words[:2], photo, photo, "--read-condition", "--out", "two.npz"]) == 2
+    assert "one photograph at a time" in capsys.readouterr().err
+
+
 def guide() -> list[str]:
     path = Path(__file__).parents[2] / "docs" / "denoising.md"
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")

@@ -14,10 +14,13 @@ from PIL import Image
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, content_hash
 from latentlab.core.restoration import photo_psnr
+from latentlab.data.portraits.dataset import Portraits
 from latentlab.services.photo_denoise import (
+    SAMPLE_SEED,
     FittedPhoto,
     fit_photo_job,
     invert_photo_job,
+    read_condition_job,
     sample_portrait_job,
 )
 from latentlab.services.renderer import Renderer
@@ -106,6 +109,30 @@ def test_more_steps_lose_less_on_the_way(context: Any) -> None:
 def test_only_a_diffusion_model_inverts(context: Any) -> None:
     with pytest.raises(LatentLabError, match="no diffusion model"):
         finish(invert_photo_job(context, model="faces", photo=smooth()))
+
+
+def test_the_probe_reads_what_a_portrait_shows(context: Any) -> None:
+    drawn = Portraits(12, SAMPLE_SEED, size=32)
+    model = "portraits-diffusion"
+    names = context.library.backend(model).spec.attribute_names
+    told = [
+        finish(read_condition_job(context, model=model, photo=image)).attributes
+        for image in drawn.read(np.arange(12))
+    ]
+    assert {tuple(values) for values in told} == {names}
+    labels = drawn.labels
+    for name in ("eyeglasses", "wearing_hat", "mustache"):
+        assert [values[name] for values in told] == list(labels[name].values)
+    for name in ("smiling", "age", "skin_tone"):
+        truth = np.array(labels[name].values)
+        assert np.abs(truth - [values[name] for values in told]).mean() < 0.2
+
+
+def test_only_portraits_are_read(context: Any) -> None:
+    with pytest.raises(LatentLabError, match="grey"):
+        finish(read_condition_job(context, model="grey", photo=smooth(channels=1)))
+    with pytest.raises(LatentLabError, match="told none of them"):
+        finish(read_condition_job(context, model="faces", photo=smooth()))
 
 
 def test_results_are_unpacked_without_torch(context: Any, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from latentlab.ui.widgets.denoise_photo import (
     PhotoPage,
     UncropPage,
 )
+from latentlab.ui.widgets.denoise_photo_state import NOTHING_TOLD
 from latentlab.ui.widgets.images import owned_qimage
 from tests.ui.photo_stage import SIDE, photo, photo_controller
 from tests.ui.stage import pixels
@@ -196,6 +197,20 @@ def test_inversion_shows_what_was_lost_and_the_edit_follows(loaded: PhotoPage, q
     page.edit.button.form.told.emit(False)
     page.told.button.form.edited.emit("age", 1.0)
     assert titles(page) == ["Photograph"]
+
+
+def test_the_condition_is_read_from_the_photograph(loaded: PhotoPage, qtbot) -> None:
+    page = open_tab(loaded, InvertPage, qtbot)
+    assert page.told.value == NOTHING_TOLD
+    click(page.read, qtbot)
+    told = page.told.value.attributes
+    assert set(told) == set(loaded.state.spec.attribute_names)
+    page.steps.set_number(10)
+    click(page.primary, qtbot)
+    assert page.found.picture.condition.attributes == told
+    # The edit starts from all that was read.
+    page.edit.button.form.edited.emit("smiling", 1.0)
+    assert page.picture.condition.attributes == {**told, "smiling": 1.0}
 
 
 def test_inversion_can_be_cancelled_and_fails_in_words(loaded: PhotoPage, qtbot) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Condition
 from latentlab.core.restoration import photo_psnr
 from latentlab.services.photo_denoise import InvertedPhoto
 from latentlab.ui.widgets.denoise_photo_mode import ConditionPicker, ModePage
@@ -51,8 +52,15 @@ class InvertPage(ModePage):
         self.exact.setToolTip("Further evaluations at each step make the inversion more exact")
         self.told = ConditionPicker("What the photograph shows, told while it is inverted")
         self.told.setToolTip("What the photograph shows, told while it is inverted")
+        self.read = QPushButton("&Read")
+        self.read.setAccessibleName("Read the condition")
+        self.read.setToolTip(
+            "Let the probe read from the photograph what it shows. What is not told counts as 0, "
+            "so that an edit of one attribute would change the others too"
+        )
+        self.read.clicked.connect(self._read)
         self.line = JobLine(self._controller)
-        for widget in (self.steps, self.exact, self.told):
+        for widget in (self.steps, self.exact, self.told, self.read):
             self.controls.addWidget(widget)
         self._add_editor()
         self.above.addWidget(self.line)
@@ -119,6 +127,20 @@ class InvertPage(ModePage):
         title = f"Inverting {photo.name}"
         self.line.run("invert_photo", title, arguments, self._inverted)
 
+    def _read(self) -> None:
+        """Ask the probe what the photograph shows."""
+        photo = self._state.photo
+        if photo is None:
+            return
+        arguments = {"model": self._controller.model_entry.id, "photo": photo.image}
+        title = f"Reading {photo.name}"
+        self.line.run("read_condition", title, arguments, self._take_reading)
+
+    def _take_reading(self, told: Condition) -> None:
+        self.forget()
+        self.told.set_value(told)
+        self._refresh()
+
     def _inverted(self, found: InvertedPhoto) -> None:
         self._controller.store.put_latents(found.latents)
         self._controller.store.put(found.photo)
@@ -133,6 +155,9 @@ class InvertPage(ModePage):
         self.watch.setEnabled(here)
         self.keep.setEnabled(here)
         can_edit = self._spec is not None and bool(self._spec.conditions)
+        told = () if self._spec is None else self._spec.attribute_names
+        self.read.setVisible(bool(told))
+        self.read.setEnabled(self._state.photo is not None and not self.line.running)
         self.editor.setVisible(here and can_edit)
 
     # Editing.
