@@ -82,7 +82,7 @@ class Models:
                 continue
             channels, height, width = row["image_shape"]
             can = ", ".join(row["capabilities"])
-            print(f"{row['id']:<20} {row['family']:<6} {width}x{height}x{channels}  {can}")
+            print(f"{row['id']:<20} {row['family']:<9} {width}x{height}x{channels}  {can}")
         if not rows:
             print("No models here: train one with `latentlab train`.")
         return 0
