@@ -202,9 +202,12 @@ class ModePage(QWidget):
         left = QVBoxLayout()
         left.setSpacing(4)
         left.addWidget(self.method)
-        left.addLayout(self.above, 1)
+        left.addLayout(self.above, 1 if self.upper_share else 0)
         left.addWidget(flow)
         left.addLayout(buttons)
+        if not self.upper_share:
+            # Beside tall images the controls stay together.
+            left.addStretch(1)
         self.halves = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
         self.halves.setContentsMargins(0, 4, 0, 0)
         self.halves.setSpacing(8)
