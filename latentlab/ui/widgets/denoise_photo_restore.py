@@ -194,6 +194,7 @@ class RestorePage(ModePage):
         if self._result is not None:
             fit = known.psnr(self._result)
             agrees = "" if math.isnan(fit) else f"known part {decibels(fit)}"
+            agrees = "known part kept" if math.isinf(fit) else agrees
             shown.append(Beside(self._done, self._result, self._picture, agrees))
         if self.shows_photo:
             shown.append(Beside("Photograph", photo.image))
