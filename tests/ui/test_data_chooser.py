@@ -5,11 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox
 
-from latentlab.ui.widgets.direction_pages.data_chooser import source_title
+from latentlab.ui.widgets.direction_pages.data_chooser import DataChooser, source_title
 from tests.ui.directions_stage import LABELS, make_stage
 
 pytestmark = pytest.mark.gui
@@ -31,6 +32,15 @@ def test_what_the_map_shows_by_now_is_offered_when_the_list_opens(tmp_path, qtbo
     QTest.keyClick(view, Qt.Key.Key_Return)
     assert bridge.finish("label_names", LABELS) == {"source": faces}
     assert box.currentData() == faces
+
+
+def test_a_chooser_that_is_gone_hears_of_no_other_model(tmp_path, qtbot):
+    controller, _bridge, _panel = make_stage(tmp_path, qtbot)
+    chooser = DataChooser(controller)
+    shiboken6.delete(chooser)
+    with qtbot.capture_exceptions() as raised:
+        controller.model_changed.emit(controller.model)
+    assert raised == []
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,15 @@ def test_the_current_step_says_its_numbers(plot):
     assert f"−{abs(10 * np.log10(snr)):.3g} dB" in said
 
 
+def test_two_steps_are_told_in_the_same_words(plot):
+    plot.resize(420, 400)
+    marks = steps("a long name of a run, with 25 steps and more", [999, 600], 600)
+    plot.set_marks(marks + steps("B", [999, 300], 300))
+    told = [text for _box, _mark, text in plot.canvas.painting().numbers]
+    assert len(told) == 2
+    assert {"alpha-bar" in text for text in told} == {False}
+
+
 def test_marks_of_runs_differ_by_shape_and_colour(plot):
     plot.resize(900, 260)
     bare = pixels(plot.canvas)

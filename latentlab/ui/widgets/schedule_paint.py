@@ -105,9 +105,12 @@ class SchedulePainter:
         width = self.room.width() - 16
         x, row = 0.0, 0
         found = []
-        for mark in self.state.currents:
-            name = f"{mark.label}: " if mark.label else ""
-            text = name + numbers_text(mark.t, mark.sigma)
+        steps = [(f"{m.label}: " if m.label else "", m) for m in self.state.currents]
+        needs = [name + numbers_text(mark.t, mark.sigma) for name, mark in steps]
+        # Two steps are told in the same words, or they could not be compared.
+        short = any(self.metrics.horizontalAdvance(text) + 14 > width for text in needs)
+        for name, mark in steps:
+            text = name + numbers_text(mark.t, mark.sigma, short)
             need = self.metrics.horizontalAdvance(text) + 14
             if x and x + need > width:
                 x, row = 0.0, row + 1
@@ -115,7 +118,8 @@ class SchedulePainter:
                 break
             if need > width:
                 # The run's own numbers before its name.
-                text = numbers_text(mark.t, mark.sigma, short=True)
+                text = numbers_text(mark.t, mark.sigma, short)
+                need = self.metrics.horizontalAdvance(text) + 14
             box = QRectF(left + x, self.room.top() + 1 + row * self.line, need, self.line)
             found.append((box, mark, text))
             x += need + 16

@@ -166,7 +166,11 @@ class DataChooser(QWidget):
         self._table = ""
         self._browse_button.clicked.connect(lambda: self._browse())
         self.how_button.clicked.connect(self.explain)
-        self._controller.model_changed.connect(lambda *_: self._fill(self.source))
+        # A method of its own: a lambda would be called when the chooser is gone already.
+        self._controller.model_changed.connect(self._fill_again)
+
+    def _fill_again(self, *_: object) -> None:
+        self._fill(self.source)
 
     # What is chosen.
 
