@@ -178,7 +178,8 @@ def read_options(kind: type[Options], given: Mapping[str, Any], owner: str) -> O
         name = str(first["loc"][0])
         value = repr(given.get(name))
         value = value if len(value) <= 60 else f"{value[:57]}..."
-        raise LatentLabError(f"The option {name} cannot be {value}: {first['msg']}.") from error
+        why = first["msg"].removeprefix("Value error, ").replace("Input should", "it should", 1)
+        raise LatentLabError(f"The option {name} cannot be {value}: {why}.") from error
 
 
 class Sampling(Frozen):

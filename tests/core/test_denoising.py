@@ -106,3 +106,11 @@ def test_samplers_are_found_by_their_ids() -> None:
     assert Sampling().sampler == SAMPLERS[0].id
     with pytest.raises(LatentLabError, match="no sampler 'plms'; choose one of ddpm, ddim"):
         sampler("plms")
+
+
+def test_a_value_that_an_option_cannot_have_is_told_in_one_sentence():
+    with pytest.raises(LatentLabError) as caught:
+        Sampling.from_options({"steps": 5000})
+    assert caught.value.message == (
+        "The option steps cannot be 5000: it should be less than or equal to 1000."
+    )
