@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from latentlab.core.row_keys import row_keys
 from latentlab.services import denoise_runs
 from latentlab.services.decoding import decode_exact
 from latentlab.services.denoise import DenoisingResult, FrameMaker
+from latentlab.services.denoise_runs import Runs, StateCache
 from latentlab.services.jobs import JobContext, start_job
 from latentlab.services.renderer import Renderer
 from tests.diffusion_models import write_tiny
@@ -214,6 +216,23 @@ def test_another_condition_noise_or_edit_starts_from_no_state_of_this_one(
         denoise(context, other, paths=("4:noise=1",))
         assert calls.count == STEPS
         monkeypatch.undo()
+
+
+def test_states_are_those_of_one_model_and_one_noise(context: JobContext) -> None:
+    backend = context.library.backend("tiny")
+    other = copy.copy(backend)
+    other.spec = backend.spec.model_copy(update={"fingerprint": "1" * 64})
+    latents = Latents("noise", {"noise": np.ones((1, 3, 16, 16), np.float32)})
+    sampling, cache = Sampling(steps=STEPS, sampler="ddpm"), StateCache()
+
+    def evaluations(model: Any, key: int) -> int:
+        runs = Runs(model, latents, key, Condition(), sampling, cache)
+        assert len([step for step in runs.steps("4:guidance=2") if step is not None]) == 2
+        return runs.evaluations
+
+    assert [evaluations(backend, 1), evaluations(backend, 1)] == [STEPS, 2]
+    assert evaluations(backend, 2) == STEPS
+    assert evaluations(other, 1) == STEPS
 
 
 def test_frames_and_branches_of_a_picture_stand_for_the_same_run(
