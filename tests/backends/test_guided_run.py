@@ -89,6 +89,11 @@ def test_every_kind_is_held_to_what_is_known(backend: Any, kind: str, travel: in
     assert math.isnan(seen.psnr(image)) or seen.psnr(image) > 48
 
 
+def test_a_seed_stands_for_the_noise_of_a_prior_sample(backend: Any) -> None:
+    drawn = backend.sample_prior("guided", [3])["noise"][0].numpy()
+    assert np.array_equal(start_noise(3, SHAPE), drawn)
+
+
 def test_an_empty_mask_is_plain_sampling(backend: Any) -> None:
     nothing = inpaint(photo(), np.full((16, 16), 255, np.uint8))
     noise = parts(nothing)["noise"]
