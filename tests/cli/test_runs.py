@@ -203,7 +203,11 @@ def test_runs_are_resumed_paused_continued_stopped_and_killed_together(live, cap
 def test_ctrl_c_ends_the_watching_and_not_the_run(live, capsys) -> None:
     said(capsys, "resume", "faces", "--background")
     wait_for(lambda: state(live[0]) == "training")
-    code = "import sys; from latentlab.cli import main; sys.exit(main(sys.argv[1:]))"
+    # A shell's background job would ignore Ctrl+C, and so would what it starts.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from latentlab.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     watcher = subprocess.Popen(
         [sys.executable, "-c", code, "runs", "watch", "faces"],
         stdout=subprocess.PIPE,

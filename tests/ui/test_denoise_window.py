@@ -123,8 +123,10 @@ def test_another_model_says_what_it_would_need(window, panel):
     assert not panel.isVisible()
     assert "can make an image step by step" in host._note.accessibleDescription()
     button = next(b for b in host.findChildren(QPushButton) if b.isVisible())
+    # Of the models that can, the bundled one stands first in the library.
+    assert button.text() == "&Open Portraits diffusion"
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-    assert window.controller.model.spec.id == "steps"
+    assert window.controller.model.spec.id == "portraits-diffusion"
     assert panel.isVisible()
 
 

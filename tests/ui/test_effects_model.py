@@ -10,6 +10,7 @@ import pytest
 from latentlab.core.spec import LatentSpace, ModelSpec, PartSpec, Provenance
 from latentlab.ui import effects_model as model
 from latentlab.ui.edits import readable
+from latentlab.ui.widgets.effects_bar import EffectsBar
 from latentlab.ui.widgets.figures_table import FiguresModel, change_mark, is_better
 from tests.ui.effects_stage import COLUMNS, make_report, turned
 from tests.ui.stage import NAMES, directions
@@ -168,3 +169,18 @@ def test_directions_that_stayed_are_found():
     known = directions()
     new = [known["zebra"], turned(known["smiling"])]
     assert model.kept_names(known, new) == ("zebra",)
+
+
+def test_a_model_of_many_steps_is_measured_on_fewer_samples(qtbot) -> None:
+    bar = EffectsBar()
+    qtbot.addWidget(bar)
+    quick = spec()
+    slow = quick.model_copy(update={"capabilities": (*quick.capabilities, "steps")})
+    bar.set_model(quick)
+    assert bar.samples_box.value() == 128
+    bar.set_model(slow)
+    assert bar.samples_box.value() == 32
+    bar.samples_box.setValue(500)
+    bar.set_model(quick)
+    # What a person chose stays.
+    assert bar.samples_box.value() == 500

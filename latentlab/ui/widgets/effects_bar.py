@@ -24,6 +24,8 @@ from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSpinBox
 
 SAMPLES = (16, 4096, 128)
+FEW = 32
+"""Samples proposed for a model that makes its images in many steps."""
 AMOUNT = (0.5, 5.0, 2.0)
 _FILE, _FOLDER = "choose a file", "choose a folder"
 _FILTER = "Data sets (*.zip *.csv *.gz *-ubyte *.bin);;All files (*)"
@@ -121,6 +123,9 @@ class EffectsBar(QWidget):
     def set_model(self, spec: ModelSpec | None) -> None:
         """Offer what can read the images of a model."""
         self._spec = spec
+        if self.samples_box.value() in (SAMPLES[2], FEW):
+            slow = spec is not None and "steps" in spec.capabilities
+            self.samples_box.setValue(FEW if slow else SAMPLES[2])
         self._fill(self.reader if self.reader_box.count() else PROBE)
 
     @property
