@@ -144,7 +144,7 @@ class Train:
             )
         if _rank() == 0:
             self._tell(outcome)
-        return 0
+        return _leave(0)
 
     def _tell(self, outcome: Outcome) -> None:
         from latentlab.core.runs import RunFolder
@@ -227,6 +227,19 @@ def _connected() -> bool:
     """Whether the processes of the run know one another already."""
     torch = sys.modules.get("torch")
     return torch is not None and torch.distributed.is_initialized()
+
+
+def _leave(code: int) -> int:
+    """Return an exit code; a process that trained with others ends with it at once.
+
+    Threads of its process group may still run while the interpreter takes itself apart, which
+    aborts the process now and then: torchrun would take a run that is done for one that failed.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ and _connected():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _let_the_first_tell() -> int:
