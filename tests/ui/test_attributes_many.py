@@ -379,11 +379,13 @@ def test_random_within_a_range_is_one_step_and_locked_stay(controller, panel, qt
 def test_random_values_of_what_is_shown_only(controller, panel, qtbot):
     panel.findChild(QLineEdit).setText("animals")
     found = popover(panel, qtbot)
-    qtbot.mouseClick(found.set_button, Qt.MouseButton.LeftButton)
+    # A draw that rounds to 0.00 is no edit.
+    for _ in range(5):
+        if not controller.document.canvas.edits:
+            qtbot.mouseClick(found.set_button, Qt.MouseButton.LeftButton)
     assert set(controller.document.canvas.edits) == {"zebra"}
     found.only_shown.setChecked(False)
     qtbot.mouseClick(found.set_button, Qt.MouseButton.LeftButton)
-    # A draw that rounds to 0.00 is no edit.
     drawn = set(controller.document.canvas.edits)
     assert drawn <= set(NAMES)
     assert len(drawn) >= len(NAMES) - 1
