@@ -148,10 +148,14 @@ def test_interrupt_stops_with_a_checkpoint(tmp_path: Path) -> None:
         if event.kind == "step" and event.step == 4:
             signal.raise_signal(signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
-    assert train(tiny.recipe(30), tmp_path, on_event=interrupt).step == 4
-    assert state.saved_step(RunFolder(tmp_path)) == 4
-    assert signal.getsignal(signal.SIGINT) is before
+    # A shell's background job starts with Ctrl+C ignored.
+    started_with = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert train(tiny.recipe(30), tmp_path, on_event=interrupt).step == 4
+        assert state.saved_step(RunFolder(tmp_path)) == 4
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, started_with)
 
 
 def test_a_stopped_run_can_be_finished(tmp_path: Path) -> None:
