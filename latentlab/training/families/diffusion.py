@@ -18,7 +18,7 @@ from latentlab.backends.nn.diffusion import DiffusionConfig, DiffusionNetwork, p
 from latentlab.backends.probe import load_probe
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
-from latentlab.core.families.diffusion import SIZES, DiffusionSettings
+from latentlab.core.families.diffusion import DiffusionSettings
 from latentlab.core.latents import Condition
 from latentlab.core.modelfile import ModelHeader, StoredModel
 from latentlab.core.noise_schedule import noise_schedule
@@ -29,6 +29,7 @@ from latentlab.evaluation.diffusion_directions import measured_edits, noise_dire
 from latentlab.evaluation.portraits import can_study
 from latentlab.training.conditions import condition_names, condition_vectors
 from latentlab.training.family import Batch
+from latentlab.training.shapes import square_shapes
 
 MOST_SNR = 5.0
 """gamma of Hang et al. 2023, section 3.4."""
@@ -50,15 +51,7 @@ def parse_settings(
         SettingError: an unknown or wrong setting, or one that the data does not allow.
     """
     read = read_settings(DiffusionSettings, settings)
-    channels, height, width = dataset.image_shape
-    if height != width or height not in SIZES:
-        raise SettingError(
-            "data.size",
-            f"a diffusion model works on square images of {', '.join(map(str, SIZES))} pixels, "
-            f"not {width} x {height}: set data.size to one of these.",
-        )
-    shapes = read.model_dump(include=set(DiffusionConfig.model_fields))
-    shapes |= {"image_size": height, "channels": channels}
+    shapes = square_shapes(read, DiffusionConfig, dataset, "a diffusion model")
     shapes |= condition_names(read.condition, dataset)
     try:
         noise_schedule(

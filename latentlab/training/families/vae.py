@@ -17,15 +17,16 @@ from latentlab.backends.nn.likelihoods import density, gaussian_kl, location
 from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
 from latentlab.backends.vae import VaeBackend, vae_spec
 from latentlab.core.direction import Direction
-from latentlab.core.families.vae import SIZES, VaeSettings
+from latentlab.core.families.vae import VaeSettings
 from latentlab.core.modelfile import ModelHeader, StoredModel
-from latentlab.core.recipe_errors import SettingError, read_settings
+from latentlab.core.recipe_errors import read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.portraits import can_study, study
 from latentlab.evaluation.quick import quick_directions
 from latentlab.training.conditions import condition_names, condition_vectors
 from latentlab.training.families.vae_quality import PRIOR_IMAGES, fit_prior, measure_vae
 from latentlab.training.family import Batch
+from latentlab.training.shapes import square_shapes
 
 SNAPSHOT_IMAGES = 1000
 """Images that the prior of a checkpoint or a sample sheet is fitted to."""
@@ -44,19 +45,8 @@ def parse_settings(
         SettingError: an unknown or wrong setting, or one that the data does not allow.
     """
     read = read_settings(VaeSettings, settings)
-    channels, height, width = dataset.image_shape
-    if height != width or height not in SIZES:
-        raise SettingError(
-            "data.size",
-            f"a VAE works on square images of {', '.join(map(str, SIZES))} pixels, not "
-            f"{width} x {height}: set data.size to one of these.",
-        )
-    shapes = read.model_dump(include=set(VaeConfig.model_fields))
-    shapes |= {
-        "image_size": height,
-        "channels": channels,
-        **condition_names(read.condition, dataset),
-    }
+    shapes = square_shapes(read, VaeConfig, dataset, "a VAE")
+    shapes |= condition_names(read.condition, dataset)
     return VaeConfig.model_validate(shapes), read
 
 
