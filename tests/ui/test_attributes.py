@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QScrollArea
 
 from latentlab.ui.edits import readable, readable_under
 from latentlab.ui.panels.attributes import AttributesPanel
+from latentlab.ui.widgets.hand_slider import BURST_MS
 from latentlab.ui.widgets.notes import EmptyState
-from latentlab.ui.widgets.sigma_slider import BURST_MS
 from tests.ui.stage import NAMES, FormulaBridge, directions, make_controller, turn_wheel
 
 pytestmark = pytest.mark.gui

@@ -7,9 +7,10 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
+from latentlab.ui.widgets.hand_slider import BURST_MS
 from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSpinBox
 from latentlab.ui.widgets.seed_box import SeedBox
-from latentlab.ui.widgets.sigma_slider import BURST_MS, SigmaBox, SigmaSlider
+from latentlab.ui.widgets.sigma_slider import SigmaBox, SigmaSlider
 from tests.ui.stage import pixels, turn_wheel
 
 pytestmark = pytest.mark.gui

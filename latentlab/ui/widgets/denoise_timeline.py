@@ -23,9 +23,9 @@ from latentlab.ui.widgets.denoise_geometry import GAP, HEADER, Group, GroupFacts
 from latentlab.ui.widgets.denoise_painter import TimelinePainter, first_frame
 from latentlab.ui.widgets.denoise_rows import frame_image
 from latentlab.ui.widgets.grid_geometry import snap_scale
+from latentlab.ui.widgets.hand_slider import WheelSteps
 from latentlab.ui.widgets.picture_hand import PictureHand
 from latentlab.ui.widgets.picture_menu import ShownPicture
-from latentlab.ui.widgets.sigma_slider import WheelSteps
 
 SIDES = (24, 40, 64, 96, 128, 192)
 """Sides of a frame that a person can choose, about; drawn at whole-number zoom below them."""

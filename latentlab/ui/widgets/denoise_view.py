@@ -24,11 +24,11 @@ from latentlab.ui.denoise_tree import QUANTITIES, caption
 from latentlab.ui.widgets.colours import faint, surround
 from latentlab.ui.widgets.denoise_marks import mark_of
 from latentlab.ui.widgets.denoise_rows import frame_image
+from latentlab.ui.widgets.hand_slider import WheelSteps
 from latentlab.ui.widgets.images import Images
 from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.picture_hand import PictureHand
 from latentlab.ui.widgets.picture_menu import ShownPicture
-from latentlab.ui.widgets.sigma_slider import WheelSteps
 from latentlab.ui.widgets.thumbnail import paint_image
 
 _LINE = 16

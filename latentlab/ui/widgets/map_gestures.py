@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 
-from latentlab.ui.widgets.sigma_slider import EditBurst
+from latentlab.ui.widgets.hand_slider import EditBurst
 
 DRAG = 4.0
 """Pixels after which a press is a drag and no click."""

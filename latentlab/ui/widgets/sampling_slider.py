@@ -5,23 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
-    QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPalette,
     QPen,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QSlider, QWidget
+from PySide6.QtWidgets import QWidget
 
 from latentlab.ui.widgets.colours import faint
+from latentlab.ui.widgets.hand_slider import EditBurst, HandSlider, WheelSteps
 from latentlab.ui.widgets.quiet import QuietDoubleSpinBox
-from latentlab.ui.widgets.sigma_slider import EditBurst, WheelSteps
 
-_OWN_KEYS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 _RADIUS = 6
 
 
@@ -83,7 +80,7 @@ class NumberRange:
         return self.typed(round(value / self.fine) * self.fine)
 
 
-class NumberSlider(QSlider):
+class NumberSlider(HandSlider):
     """A horizontal slider; the wheel moves it only while it has the focus.
 
     Keys: arrows one step, with Shift a fine one, Page a larger one, Home and End the ends, Delete
@@ -99,19 +96,12 @@ class NumberSlider(QSlider):
     """
 
     edited = Signal(float)
-    gesture_ended = Signal()
 
     def __init__(self, values: NumberRange, width: int = 72, parent: QWidget | None = None) -> None:
-        super().__init__(Qt.Orientation.Horizontal, parent)
+        super().__init__(_RADIUS, parent)
         self._hint = width
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._number = values.default
         self._following = False
-        self._grip = 0.0
-        self._wheel = WheelSteps()
-        self._burst = EditBurst(self)
-        self._burst.ended.connect(self.gesture_ended)
         self.set_range(values)
         self.valueChanged.connect(self._moved)
 
@@ -123,6 +113,7 @@ class NumberSlider(QSlider):
     def set_range(self, values: NumberRange) -> None:
         """Offer other numbers; the number stays."""
         self._values = values
+        self.page = values.page
         self._following = True
         # Qt's own value, in fine steps, is what assistive programs read.
         self.setRange(round(values.low / values.fine), round(values.high / values.fine))
@@ -178,77 +169,24 @@ class NumberSlider(QSlider):
         """Return the number at a horizontal place, between the ends."""
         return self._values.at((x - _RADIUS - 1) / max(1, self.width() - 2 * (_RADIUS + 1)))
 
-    # Mouse, wheel and keys.
+    # By hand.
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Take the handle, or bring it under the mouse."""
-        if event.button() != Qt.MouseButton.LeftButton:
-            event.ignore()
-            return
-        self._burst.end()
-        x = event.position().x()
-        away = self.x_of(self._number) - x
-        self._grip = away if abs(away) <= _RADIUS + 2 else 0.0
-        self.setSliderDown(True)
-        if self._grip == 0.0:
-            self._take(self.number_at(x))
-        event.accept()
+    def _handle(self) -> float:
+        return self.x_of(self._number)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Follow the hand."""
-        if self.isSliderDown():
-            self._take(self.number_at(event.position().x() + self._grip))
-            event.accept()
+    def _put_at(self, x: float) -> None:
+        self._take(self.number_at(x))
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """End the drag."""
-        if self.isSliderDown() and event.button() == Qt.MouseButton.LeftButton:
-            self.setSliderDown(False)
-            self.gesture_ended.emit()
-            event.accept()
+    def _nudge(self, change: float) -> None:
+        self._put(self._number + change)
 
     def _step(self, modifiers: Qt.KeyboardModifier) -> float:
         fine = bool(modifiers & Qt.KeyboardModifier.ShiftModifier)
         return self._values.fine if fine else self._values.step
 
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Step, but only with the focus: scrolling past a slider must not edit."""
-        if not self.hasFocus() or event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            event.ignore()
-            return
-        notches = self._wheel.take(event)
-        if notches:
-            self._put(self._number + notches * self._step(event.modifiers()))
-        event.accept()
-
-    def event(self, event: QEvent) -> bool:
-        """Keep Delete from the shortcuts of the window."""
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in _OWN_KEYS:
-            event.accept()
-            return True
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Step, page, jump to an end, or go back to the default."""
-        key, step, values = event.key(), self._step(event.modifiers()), self._values
-        changes = {
-            Qt.Key.Key_Right: step,
-            Qt.Key.Key_Up: step,
-            Qt.Key.Key_Left: -step,
-            Qt.Key.Key_Down: -step,
-            Qt.Key.Key_PageUp: values.page,
-            Qt.Key.Key_PageDown: -values.page,
-        }
-        if key in changes:
-            self._put(self._number + changes[Qt.Key(key)])
-        elif key == Qt.Key.Key_Home:
-            self._put(values.low)
-        elif key == Qt.Key.Key_End:
-            self._put(values.high)
-        elif key in _OWN_KEYS:
-            self._put(values.default)
-        else:
-            event.ignore()
+    def _jump(self, key: Qt.Key) -> None:
+        ends = {Qt.Key.Key_Home: self._values.low, Qt.Key.Key_End: self._values.high}
+        self._put(ends.get(key, self._values.default))
 
     # Painting.
 

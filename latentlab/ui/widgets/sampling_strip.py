@@ -12,12 +12,12 @@ from latentlab.core.latents import Condition
 from latentlab.core.spec import ModelSpec
 from latentlab.ui.edits import batch_of
 from latentlab.ui.widgets.condition_button import ClassBox, ConditionButton
+from latentlab.ui.widgets.hand_slider import EditBurst
 from latentlab.ui.widgets.quiet import QuietDoubleSpinBox, QuietSlider, QuietSpinBox
 from latentlab.ui.widgets.sampling_controls import SamplingControls, together
 from latentlab.ui.widgets.sampling_flow import GrowingFlow
 from latentlab.ui.widgets.sampling_text import frame_words
 from latentlab.ui.widgets.seed_box import SeedBox
-from latentlab.ui.widgets.sigma_slider import EditBurst
 
 MAX_COUNT = 64
 MAX_TEMPERATURE = 1.5

@@ -7,8 +7,8 @@ from PySide6.QtGui import QValidator, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QWidget
 
 from latentlab.core.noise import MAX_SEED
+from latentlab.ui.widgets.hand_slider import WheelSteps
 from latentlab.ui.widgets.quiet import leave_letters
-from latentlab.ui.widgets.sigma_slider import WheelSteps
 
 
 class SeedBox(QAbstractSpinBox):

@@ -2,68 +2,27 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPalette,
     QPen,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QDoubleSpinBox, QSizePolicy, QSlider, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QWidget
 
 from latentlab.ui.widgets.colours import faint
+from latentlab.ui.widgets.hand_slider import EditBurst, HandSlider, WheelSteps
 from latentlab.ui.widgets.quiet import leave_letters
 
 REACH = 4.0
 """The slider goes from -REACH to +REACH sigma."""
-BURST_MS = 800
 _TICKS = 100
 """Slider steps for one sigma."""
-_NOTCH = 120
-_OWN_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 _RADIUS = 7
-
-
-class EditBurst(QObject):
-    """Tells when a run of wheel turns or key presses is over: nothing came for 0.8 s."""
-
-    ended = Signal()
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._timer = QTimer(self, singleShot=True, interval=BURST_MS)
-        self._timer.timeout.connect(self.ended)
-
-    def touch(self) -> None:
-        """One more of the run."""
-        self._timer.start()
-
-    def end(self) -> None:
-        """End the run now, if there is one."""
-        if self._timer.isActive():
-            self._timer.stop()
-            self.ended.emit()
-
-
-class WheelSteps:
-    """Whole notches out of wheel events, fine touchpad movements added up."""
-
-    def __init__(self) -> None:
-        self._rest = 0
-
-    def take(self, event: QWheelEvent) -> int:
-        """Return the notches, up being positive. With Shift some systems turn the axis."""
-        delta = event.angleDelta().y() or event.angleDelta().x()
-        if self._rest * delta < 0:
-            self._rest = 0
-        self._rest += delta
-        notches = int(self._rest / _NOTCH)
-        self._rest -= notches * _NOTCH
-        return notches
 
 
 def _step(modifiers: Qt.KeyboardModifier) -> float:
@@ -71,7 +30,7 @@ def _step(modifiers: Qt.KeyboardModifier) -> float:
     return 0.01 if modifiers & Qt.KeyboardModifier.ShiftModifier else 0.1
 
 
-class SigmaSlider(QSlider):
+class SigmaSlider(HandSlider):
     """A horizontal slider from -4 to 4 sigma with a tick at each sigma.
 
     The wheel moves it only while it has the focus. Keys: arrows 0.1, with Shift 0.01, Page 1, Home
@@ -83,22 +42,17 @@ class SigmaSlider(QSlider):
     """
 
     edited = Signal(float)
-    gesture_ended = Signal()
+    kept_keys = (Qt.Key.Key_Space,)
+    """With Space the panel shows "before"."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(Qt.Orientation.Horizontal, parent)
+        super().__init__(_RADIUS, parent)
         self.setRange(round(-REACH * _TICKS), round(REACH * _TICKS))
         self.setSingleStep(10)
         self.setPageStep(_TICKS)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(96)
         self._sigma = 0.0
         self._following = False
-        self._grip = 0.0
-        self._wheel = WheelSteps()
-        self._burst = EditBurst(self)
-        self._burst.ended.connect(self.gesture_ended)
         self.valueChanged.connect(self._moved)
 
     @property
@@ -160,75 +114,20 @@ class SigmaSlider(QSlider):
         inner = max(1, self.width() - 2 * (_RADIUS + 1))
         return min(max((x - _RADIUS - 1) / inner * 2 * REACH - REACH, -REACH), REACH)
 
-    # Mouse, wheel and keys.
+    # By hand.
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Take the handle, or bring it under the mouse."""
-        if event.button() != Qt.MouseButton.LeftButton:
-            event.ignore()
-            return
-        self._burst.end()
-        x = event.position().x()
-        at = self.x_of(self._sigma)
-        self._grip = at - x if abs(at - x) <= _RADIUS + 2 else 0.0
-        self.setSliderDown(True)
-        if self._grip == 0.0:
-            self._put(round(self.sigma_at(x) * _TICKS))
-        event.accept()
+    def _handle(self) -> float:
+        return self.x_of(self._sigma)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Follow the hand."""
-        if self.isSliderDown():
-            x = event.position().x() + self._grip
-            self._put(round(self.sigma_at(x) * _TICKS))
-            event.accept()
+    def _put_at(self, x: float) -> None:
+        self._put(round(self.sigma_at(x) * _TICKS))
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """End the drag."""
-        if self.isSliderDown() and event.button() == Qt.MouseButton.LeftButton:
-            self.setSliderDown(False)
-            self.gesture_ended.emit()
-            event.accept()
+    def _step(self, modifiers: Qt.KeyboardModifier) -> float:
+        return _step(modifiers)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Step, but only with the focus: scrolling the panel past a slider must not edit."""
-        if not self.hasFocus() or event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            event.ignore()
-            return
-        notches = self._wheel.take(event)
-        if notches:
-            self._nudge(notches * _step(event.modifiers()))
-        event.accept()
-
-    def event(self, event: QEvent) -> bool:
-        """Keep Space from the shortcuts of the window: the panel shows "before" with it."""
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in _OWN_KEYS:
-            event.accept()
-            return True
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Step, page, jump to an end, or go back to 0."""
-        key = event.key()
-        step = _step(event.modifiers())
-        changes = {
-            Qt.Key.Key_Right: step,
-            Qt.Key.Key_Up: step,
-            Qt.Key.Key_Left: -step,
-            Qt.Key.Key_Down: -step,
-            Qt.Key.Key_PageUp: 1.0,
-            Qt.Key.Key_PageDown: -1.0,
-        }
-        if key in changes:
-            self._nudge(changes[Qt.Key(key)])
-        elif key == Qt.Key.Key_Home:
-            self._put(self.minimum())
-        elif key == Qt.Key.Key_End:
-            self._put(self.maximum())
-        elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            self._put(0)
-        else:
-            event.ignore()
+    def _jump(self, key: Qt.Key) -> None:
+        ends = {Qt.Key.Key_Home: self.minimum(), Qt.Key.Key_End: self.maximum()}
+        self._put(ends.get(key, 0))
 
     # Painting.
 
