@@ -58,6 +58,20 @@ class LogProb:
 
 
 @dataclass(frozen=True)
+class LogProbMap:
+    """A log-density in nats, by where in the image its terms belong.
+
+    Attributes:
+        nats: ``(B, H, W)``, summed over channels.
+        rest: ``(B,)``: what belongs to no place (the KL term of a latent without one). The map's
+            sum and this are ``LogProb.nats`` of the same draws.
+    """
+
+    nats: Tensor
+    rest: Tensor
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of a model that makes its images in many.
 
@@ -153,6 +167,10 @@ class Encodes(Protocol):
 
         Every encoder takes ``options["reconstruct"]``: false says that only the latents are wanted,
         as for a whole data set, so that no decoder need run. It changes no latent.
+
+        An exact encoder of several parts takes ``options["hold"]``, tensors ``(B, *shape)`` by part
+        name: these stay as they are, and the other parts are found so that all together decode to
+        ``images``, which may then lie outside [-1, 1].
         """
         ...
 
@@ -197,6 +215,21 @@ class ScoresLogProb(Protocol):
         options: Mapping[str, Any] | None = None,
     ) -> LogProb:
         """Return the log-density of ``images`` ``(B, C, H, W)`` in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class MapsLogProb(Protocol):
+    """Density of images, by place."""
+
+    def log_prob_map(
+        self,
+        images: Tensor,
+        *,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> LogProbMap:
+        """Return where the log-density of ``images`` ``(B, C, H, W)`` in [-1, 1] comes from."""
         ...
 
 

@@ -17,6 +17,8 @@ from latentlab.core.spec import Frozen
 Option = float | int | str | bool
 MAX_BRANCHES = 64
 """Most branches of one denoising run."""
+MAX_SOURCES = 16
+"""Most sources of one switch matrix."""
 
 
 class Picture(Frozen):
@@ -153,6 +155,52 @@ class Denoising(Frozen):
         return self
 
 
+class SwitchSource(Frozen):
+    """A picture whose parts are switched.
+
+    Attributes:
+        id: its own, among the sources.
+        picture: of exactly one image.
+    """
+
+    id: str = Field(min_length=1, max_length=100)
+    picture: Picture
+
+
+class Switch(Frozen):
+    """A matrix of pictures: some parts come from the source of the row, others from the column's.
+
+    Attributes:
+        model: id of the model of all sources.
+        space: of their latents.
+        sources: in the order of rows and of columns.
+        by_row: ranges, as ``core.recombine.parse_range`` reads them, that come from the row; empty
+            means ``default_rows``.
+        pair: ids of two sources that are blended; empty for none.
+        amounts: by range: 0 is the first of the pair, 1 the second.
+    """
+
+    model: str
+    space: str
+    sources: tuple[SwitchSource, ...] = Field((), max_length=MAX_SOURCES)
+    by_row: tuple[str, ...] = Field((), max_length=1000)
+    pair: tuple[str, ...] = Field((), max_length=2)
+    amounts: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_matrix(self) -> Switch:
+        ids = [source.id for source in self.sources]
+        if len(set(ids)) < len(ids):
+            raise ValueError("a source stands twice")
+        if len(self.pair) == 1 or not set(self.pair) <= set(ids):
+            raise ValueError("a pair is two of the sources")
+        if any(len(source.picture.seeds) > 1 for source in self.sources):
+            raise ValueError("a source is one image")
+        if not all(-10 <= amount <= 10 for amount in self.amounts.values()):
+            raise ValueError("an amount is out of range")
+        return self
+
+
 class Document(Frozen):
     """All that undo restores and a session keeps.
 
@@ -162,6 +210,7 @@ class Document(Frozen):
         directions: made by the person, for any model.
         sliders: arrangement by model id.
         denoising: the run with settings or branches of its own that the Denoising panel shows.
+        switches: the matrix of the Switch panel, by model id.
     """
 
     canvas: Picture | None = None
@@ -169,12 +218,16 @@ class Document(Frozen):
     directions: tuple[DirectionRecord, ...] = ()
     sliders: dict[str, Arrangement] = Field(default_factory=dict)
     denoising: Denoising | None = None
+    switches: dict[str, Switch] = Field(default_factory=dict)
 
     def array_hashes(self) -> set[str]:
         """Content hashes of the arrays that this document needs."""
         hashes: set[str] = set() if self.canvas is None else self.canvas.array_hashes()
         if self.denoising is not None:
             hashes |= self.denoising.base.array_hashes()
+        for switch in self.switches.values():
+            for source in switch.sources:
+                hashes |= source.picture.array_hashes()
         for record in self.directions:
             hashes |= set(record.vector.values())
         for item in self.tray:

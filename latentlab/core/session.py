@@ -28,6 +28,7 @@ from latentlab.core.document import (
     Document,
     Entry,
     History,
+    Switch,
     TrayItem,
 )
 from latentlab.core.errors import LatentLabError
@@ -36,11 +37,12 @@ from latentlab.core.modelfile import replace_file
 from latentlab.core.pictures import parse_picture, sound_hash, sound_text, strict_json
 from latentlab.core.spec import Frozen
 
-SESSION_VERSION = 3
+SESSION_VERSION = 4
 MAX_JSON_BYTES = 64 * 2**20
 MAX_ARRAY_BYTES = 2 * 2**30
 MAX_ENTRIES = 10_000
 _FORMAT = "latentlab-session"
+_TABLES = ("directions", "arrangements", "denoisings", "switches")
 _JSON, _ARRAYS = "session.json", "arrays.safetensors"
 _DTYPES = ("float32", "int64", "uint8")
 
@@ -60,9 +62,16 @@ def _with_denoising(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "entries": entries, "denoisings": []}
 
 
+def _with_switches(content: dict[str, Any]) -> dict[str, Any]:
+    """From version 3, which knew no matrices of switched parts."""
+    entries = [{**row, "switches": {}} for row in content["entries"]]
+    return {**content, "entries": entries, "switches": []}
+
+
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _with_directions,
     2: _with_denoising,
+    3: _with_switches,
 }
 """By version: turns the JSON of that version into the next one's. Version 1 is the first."""
 
@@ -100,7 +109,7 @@ class _Numbered:
 
 def _to_json(session: Session) -> bytes:
     pictures, directions, arrangements = _Numbered(), _Numbered(), _Numbered()
-    runs = _Numbered()
+    runs, switches = _Numbered(), _Numbered()
 
     def row(entry: Entry) -> dict[str, Any]:
         canvas, document = entry.document.canvas, entry.document
@@ -115,6 +124,7 @@ def _to_json(session: Session) -> bytes:
             "directions": [directions.number(record) for record in document.directions],
             "sliders": {model: arrangements.number(a) for model, a in document.sliders.items()},
             "denoising": None if run is None else runs.number(run),
+            "switches": {model: switches.number(one) for model, one in document.switches.items()},
         }
 
     entries = [row(entry) for entry in session.history.entries]
@@ -126,6 +136,7 @@ def _to_json(session: Session) -> bytes:
         "directions": directions.rows,
         "arrangements": arrangements.rows,
         "denoisings": runs.rows,
+        "switches": switches.rows,
         "entries": entries,
         "view": dict(session.view),
     }
@@ -256,18 +267,28 @@ def _denoising(row: Any, what: str) -> Denoising:
     return found
 
 
+def _switch(row: Any, what: str) -> Switch:
+    sources = [{**one, "picture": parse_picture(one["picture"], what)} for one in row["sources"]]
+    found = Switch.model_validate({**row, "sources": sources})
+    texts = [found.model, found.space, *found.by_row, *found.amounts, *found.pair]
+    if not all(map(sound_text, texts)):
+        raise ValueError("a switch matrix is out of range")
+    return found
+
+
 class _Reader:
     """Documents out of a session's JSON; what it names twice is made once."""
 
     def __init__(self, content: Mapping[str, Any], path: Path) -> None:
         what = f"A picture inside '{path.name}'"
-        tables = [content[name] for name in ("directions", "arrangements", "denoisings")]
+        tables = [content[name] for name in _TABLES]
         if max(map(len, tables)) > MAX_DIRECTIONS:
-            raise ValueError("too many directions, arrangements or runs")
+            raise ValueError("too many directions, arrangements, runs or matrices")
         self._pictures = [parse_picture(row, what) for row in content["pictures"]]
         self._records = [_direction_record(row) for row in content["directions"]]
         self._arrangements = [_arrangement(row) for row in content["arrangements"]]
         self._runs = [_denoising(row, what) for row in content["denoisings"]]
+        self._switches = [_switch(row, what) for row in content["switches"]]
         self._items: dict[tuple[str, str, int], TrayItem] = {}
         self._directions: dict[tuple[int, ...], tuple[DirectionRecord, ...]] = {}
 
@@ -300,12 +321,18 @@ class _Reader:
             for model, number in row["sliders"].items()
             if sound_text(model)
         }
+        switches = {
+            str(model): self._nth(self._switches, number)
+            for model, number in row["switches"].items()
+            if sound_text(model)
+        }
         document = Document(
             canvas=canvas,
             tray=tuple(self._item(*item) for item in row["tray"]),
             directions=self._own(tuple(row["directions"])),
             sliders=sliders,
             denoising=None if row["denoising"] is None else self._nth(self._runs, row["denoising"]),
+            switches=switches,
         )
         return Entry(str(row["label"])[:1000], document, None, float(row["created"]))
 

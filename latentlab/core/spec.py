@@ -23,6 +23,20 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class LayerGroup(Frozen):
+    """What a range of a part's layers means.
+
+    Attributes:
+        name: for example ``coarse``.
+        first: layer, counted from 0.
+        last: layer, itself included.
+    """
+
+    name: str
+    first: int = Field(ge=0)
+    last: int = Field(ge=0)
+
+
 class PartSpec(Frozen):
     """One named part of a latent; arrays are ``(batch, *shape)``.
 
@@ -32,6 +46,7 @@ class PartSpec(Frozen):
         dtype: ``float32``, or ``int64`` for tokens.
         kind: the prior, or ``learned`` where there is no closed form.
         layer_axis: the axis of ``shape`` that counts layers (StyleGAN's w_plus), if there is one.
+        layer_groups: what ranges of those layers mean, the coarsest first.
         interpolation: the rule between two values of this part.
     """
 
@@ -40,6 +55,7 @@ class PartSpec(Frozen):
     dtype: Literal["float32", "int64"] = "float32"
     kind: PartKind = "gaussian"
     layer_axis: int | None = None
+    layer_groups: tuple[LayerGroup, ...] = ()
     interpolation: Interpolation = "spherical"
 
     @property

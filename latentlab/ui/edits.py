@@ -15,9 +15,12 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
 from latentlab.core.modelfile import ModelHeader
 from latentlab.core.noise import MAX_SEED
+from latentlab.core.recombine import can_recombine
 from latentlab.core.spec import ModelSpec
 from latentlab.core.store import ArrayStore
 
+PARTS = "parts"
+"""What a panel needs where a latent must have several parts, or layers."""
 NOISE = "noise"
 """Latent space of the noise that a diffusion model starts from."""
 _STORED_ONLY = ("start_at", "branch", "stop_at", "show", "task", "factor")
@@ -206,5 +209,7 @@ def moved_in_tray(document: Document, item_id: str, index: int) -> Document:
 
 def missing_capabilities(needs: tuple[str, ...], header: ModelHeader | None) -> list[str]:
     """Return what a panel needs and the model cannot do; everything without a model."""
-    have = header.spec.capabilities if header else ()
+    have: tuple[str, ...] = header.spec.capabilities if header else ()
+    if header and can_recombine(header.spec.space()):
+        have = (*have, PARTS)
     return [need for need in needs if need not in have]

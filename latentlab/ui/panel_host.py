@@ -24,6 +24,7 @@ _WORDS = {
     "log_prob": "tell how likely an image is",
     "steps": "make an image step by step, as diffusion models do",
     "layers": "change single layers",
+    "parts": "keep global and local parts, or layers, apart",
 }
 
 
