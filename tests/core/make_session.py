@@ -18,6 +18,8 @@ from latentlab.core.document import (
     Document,
     History,
     Picture,
+    Switch,
+    SwitchSource,
     TrayItem,
 )
 from latentlab.core.latents import Condition, Latents, content_hash
@@ -54,7 +56,10 @@ def sample_session(version: int = SESSION_VERSION) -> Session:
     if version == 1:
         return session
     session = _with_directions(session)
-    return session if version == 2 else _with_denoising(session)
+    if version == 2:
+        return session
+    session = _with_denoising(session)
+    return session if version == 3 else _with_switches(session)
 
 
 def _with_directions(session: Session) -> Session:
@@ -96,6 +101,32 @@ def _with_denoising(session: Session) -> Session:
     history.push(history.document.model_copy(update={"denoising": follows}), "8 steps")
     history.undo()
     return Session(history, {**session.arrays, key: noise}, session.view)
+
+
+def _with_switches(session: Session) -> Session:
+    """Two matrices of switched parts, one of them with a blended pair."""
+    session.history.redo()
+    history = session.history
+    parts = {
+        "global": np.linspace(-1, 1, 4, dtype=np.float32).reshape(1, 4),
+        "local_1": np.linspace(-2, 2, 12, dtype=np.float32).reshape(1, 3, 2, 2),
+    }
+    hashes = {name: content_hash(array) for name, array in parts.items()}
+    photo = Picture(model="flow", space="latent", stored=hashes, name="Ünä")
+    seeded = Picture(model="flow", space="latent", seeds=(5,), temperature=0.7)
+    sources = (SwitchSource(id="a", picture=photo), SwitchSource(id="b", picture=seeded))
+    plain = Switch(model="flow", space="latent", sources=sources)
+    own = {"by_row": ("local_1",), "pair": ("b", "a"), "amounts": {"global": 0.25, "local_1": 1.5}}
+    mixed = Switch(**{**dict(plain), **own})
+    layers = {"by_row": ("w_plus:0-3",), "sources": sources[1:]}
+    other = Switch(**{**dict(plain), **layers, "model": "gan"})
+    before = history.document
+    history.push(before.model_copy(update={"switches": {"flow": plain}}), "Switch")
+    both = {"flow": mixed, "gan": other}
+    history.push(before.model_copy(update={"switches": both}), "Blend")
+    history.undo()
+    arrays = {**session.arrays, **{hashes[name]: array for name, array in parts.items()}}
+    return Session(history, arrays, session.view)
 
 
 def _first_session() -> Session:

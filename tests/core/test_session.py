@@ -333,20 +333,21 @@ def test_a_newer_version_says_update(saved: Path) -> None:
 def test_an_older_version_is_migrated_step_by_step(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = session.MIGRATIONS[1]
+    def noting(version: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        step = session.MIGRATIONS[version]
 
-    def from_1(content: dict[str, Any]) -> dict[str, Any]:
-        return {**first(content), "view": {"steps": ["1->2"]}}
+        def migrate(content: dict[str, Any]) -> dict[str, Any]:
+            steps = [*content["view"].get("steps", []), version]
+            return {**step(content), "view": {"steps": steps}}
 
-    def from_2(content: dict[str, Any]) -> dict[str, Any]:
-        return {**content, "view": {"steps": [*content["view"].get("steps", []), "2->3"]}}
+        return migrate
 
-    second = session.MIGRATIONS[2]
-    monkeypatch.setattr(session, "MIGRATIONS", {1: from_1, 2: lambda c: from_2(second(c))})
-    assert load_session(FOLDER / "v1" / "sample.latentlab").view == {"steps": ["1->2", "2->3"]}
-    old = load_session(FOLDER / "v2" / "sample.latentlab")
-    assert old.view["steps"] == ["2->3"]
-    assert old.history.document.denoising is None
+    noted = {version: noting(version) for version in session.MIGRATIONS}
+    monkeypatch.setattr(session, "MIGRATIONS", noted)
+    for version in session.MIGRATIONS:
+        old = load_session(FOLDER / f"v{version}" / "sample.latentlab")
+        assert old.view["steps"] == list(range(version, session.SESSION_VERSION))
+        assert old.history.document.switches == {}
     assert "steps" not in load_session(saved).view
 
 

@@ -16,7 +16,7 @@ from tests.core.test_session import contents, rewrite
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "work.latentlab"
-    save_session(path, sample_session())
+    save_session(path, sample_session(3))
     return path
 
 
