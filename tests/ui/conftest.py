@@ -37,6 +37,8 @@ def _nothing_left(request: pytest.FixtureRequest):
     limit = time.monotonic() + 5
     while set(threading.enumerate()) - threads and time.monotonic() < limit:
         time.sleep(0.01)
+    # What Python put there must not outlive Python: Qt deletes it when the process ends.
+    QApplication.clipboard().clear()
     gc.collect()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     left = set(threading.enumerate()) - threads
