@@ -146,7 +146,8 @@ def _spherical(a: Array, b: Array, t: float) -> Array:
     divisor = np.where(line, 1.0, sine)
     way = np.sin((1 - t) * angle) / divisor * (a / safe[0])
     way = way + np.sin(t * angle) / divisor * (b / safe[1])
-    curved: Array = way * ((1 - t) * lengths[0] + t * lengths[1])
+    # Far beyond the shorter of two rows, its length would turn negative, and the row around.
+    curved: Array = way * np.maximum((1 - t) * lengths[0] + t * lengths[1], 0)
     return np.where(line, (1 - t) * a + t * b, curved)
 
 
@@ -192,7 +193,7 @@ def mix(
     parts = {}
     for part in space.parts:
         a, b, rows = first[part.name], second[part.name], weights[part.name]
-        if part.layer_axis is None or len(set(rows)) == 1:
+        if part.layer_axis is None or set(rows) <= {0.0} or set(rows) <= {1.0}:
             parts[part.name] = blend(a, b, float(rows[0]), part.interpolation)
             continue
         axis = part.layer_axis + 1

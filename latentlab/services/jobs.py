@@ -55,6 +55,9 @@ JOBS: dict[str, str] = {
     "sample_portrait": "latentlab.services.photo_denoise:sample_portrait_job",
     "invert_photo": "latentlab.services.photo_denoise:invert_photo_job",
     "read_condition": "latentlab.services.photo_denoise:read_condition_job",
+    "switch_matrix": "latentlab.services.switch:switch_matrix_job",
+    "switch_check": "latentlab.services.switch:switch_check_job",
+    "switch_mix": "latentlab.services.switch:switch_mix_job",
 }
 """Job function by kind, as ``module:function``."""
 
