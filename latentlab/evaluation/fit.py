@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from latentlab.backends.probe import Probe
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
+from latentlab.core.latents import Latents
 from latentlab.core.modelfile import StoredModel, read_model, write_model
+from latentlab.core.parts import narrowed
 from latentlab.core.spec import LatentSpace
 from latentlab.data.base import ImageDataset
 from latentlab.data.mirror import Mirrored
@@ -167,6 +169,8 @@ def fit_directions(
     groups: Mapping[str, str] | None = None,
     probe: Probe | None = None,
     refine: bool = True,
+    parts: Sequence[str] = (),
+    encoded: tuple[Latents, Latents] | None = None,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the directions of a data set's labels; yield progress, then directions by name.
 
@@ -181,9 +185,13 @@ def fit_directions(
         probe: for ``calibrated``.
         refine: ``calibrated`` also turns the edits of portraits by gradient (see ``refined``), in
             minutes.
+        parts: that the directions move, as ``core.parts.chosen_parts`` takes them; all of the
+            space when none are given. The other parts of a latent stay as they are.
+        encoded: the latents of both data sets, where they are known.
 
     Raises:
-        LatentLabError: no labels, a model that cannot encode, or labels that cannot be used.
+        LatentLabError: no labels, a model that cannot encode, labels that cannot be used, or no
+            such part.
     """
     columns = factors(training.labels)
     if not columns:
@@ -191,10 +199,10 @@ def fit_directions(
     wanted = chosen_factors(columns, names)
     if method == "calibrated" and probe is None:
         raise LatentLabError("The method 'calibrated' needs a probe: choose another method.")
-    space = backend.spec.space()
-    encoded = yield from encode_images(backend, training, "encoding labelled images")
-    others = yield from encode_images(backend, held_out, "encoding held-out images")
-    latents, held = flatten(space, encoded), flatten(space, others)
+    space = narrowed(backend.spec.space(), parts)
+    if encoded is None:
+        encoded = yield from encoded_pair(backend, training, held_out)
+    latents, held = (flatten(space, rows.parts) for rows in encoded)
     work = fit_vectors(
         latents,
         columns,
@@ -203,7 +211,9 @@ def fit_directions(
         images=training.shown if isinstance(training, Mirrored) else None,
     )
     found = yield from _no_waiting(work)
-    source = {"data": training.describe(), "held_out": held_out.describe()}
+    source: dict[str, Any] = {"data": training.describe(), "held_out": held_out.describe()}
+    if parts:
+        source["parts"] = [part.name for part in space.parts]
     if method == "calibrated" and probe is not None:
         known = factors(held_out.labels)
         found = yield from _recalibrated(backend, probe, space, found, held, columns, known, refine)
@@ -218,6 +228,15 @@ def fit_directions(
         provenance=source,
         groups=groups,
     )
+
+
+def encoded_pair(
+    backend: Any, training: ImageDataset, held_out: ImageDataset
+) -> Generator[Progress, None, tuple[Latents, Latents]]:
+    """Return the latents of two data sets; see ``encode_images``."""
+    first = yield from encode_images(backend, training, "encoding labelled images")
+    second = yield from encode_images(backend, held_out, "encoding held-out images")
+    return first, second
 
 
 def _recalibrated(
@@ -253,6 +272,16 @@ def _no_waiting(work: Generator[Step, None, Found]) -> Generator[Progress, None,
             yield step
 
 
+def portrait_pair(
+    backend: Any, count: int = 5000, held_out: int = 5000, seed: int = 21
+) -> tuple[ImageDataset, ImageDataset]:
+    """Return the renders that ``fit_portraits_directions`` fits on, and its held-out ones."""
+    from latentlab.data.portraits.dataset import Portraits
+
+    size = backend.spec.image_shape[1]
+    return Portraits(count, seed, size), Portraits(held_out, seed + 1, size)
+
+
 def fit_portraits_directions(
     backend: Any,
     *,
@@ -262,6 +291,8 @@ def fit_portraits_directions(
     seed: int = 21,
     method: FitMethod = "calibrated",
     refine: bool = True,
+    parts: Sequence[str] = (),
+    encoded: tuple[Latents, Latents] | None = None,
 ) -> Iterator[Progress | dict[str, Direction]]:
     """Fit the edits of a model of portraits on fresh labelled renders.
 
@@ -273,29 +304,32 @@ def fit_portraits_directions(
         seed: of the renders to fit on; the held-out ones have ``seed + 1``.
         method: as in ``fit_directions``.
         refine: as in ``fit_directions``.
+        parts: as in ``fit_directions``.
+        encoded: latents of ``portrait_pair`` with the same counts and seed, where they are known.
 
     Yields:
         Progress, then directions by name: the eight edits, then age, skin tone, hair length, pose,
         light, and the hair colours.
     """
     from latentlab.data.portraits.attributes import ATTRIBUTES
-    from latentlab.data.portraits.dataset import Portraits
 
     more = ["age", "skin_tone", "hair_length", "yaw", "tilt", "light_direction"]
     colors = next(spec for spec in ATTRIBUTES if spec.name == "hair_color")
     hair = [f"hair_color_{text}" for text in colors.classes]
     groups = dict.fromkeys(EDIT_ATTRIBUTES, "attributes") | dict.fromkeys(more, "more")
     groups |= dict.fromkeys(hair, "hair colour")
-    size = backend.spec.image_shape[1]
+    training, others = portrait_pair(backend, count, held_out, seed)
     for item in fit_directions(
         backend,
-        Portraits(count, seed, size),
-        Portraits(held_out, seed + 1, size),
+        training,
+        others,
         method=method,
         names=[*EDIT_ATTRIBUTES, *more, *hair],
         groups=groups,
         probe=probe,
         refine=refine,
+        parts=parts,
+        encoded=encoded,
     ):
         if isinstance(item, dict):
             yield {name: item[name] for name in groups if name in item}

@@ -55,6 +55,14 @@ def study(backend: Any, held_out: ImageDataset, refine: bool = False) -> Study:
     report: EditReport | None = None
     if backend.spec.space().size >= MIN_DIMENSIONS:
         directions, report = yield from _directions(backend, probe, refine)
+    quality = yield from distances(backend, probe, held_out)
+    return quality | edit_quality(report), annotated(directions, report)
+
+
+def distances(
+    backend: Any, probe: Probe, held_out: ImageDataset
+) -> Generator[Progress, None, dict[str, float]]:
+    """Measure ``frechet_probe`` of prior samples and ``frechet_probe_floor``, see ``study``."""
     quality: dict[str, float] = {}
     for found in frechet(backend, probe, held_out, samples=FRECHET_IMAGES):
         if isinstance(found, float):
@@ -62,7 +70,7 @@ def study(backend: Any, held_out: ImageDataset, refine: bool = False) -> Study:
         else:
             yield found
     quality["frechet_probe_floor"] = yield from _floor(probe, held_out)
-    return quality | edit_quality(report), annotated(directions, report)
+    return quality
 
 
 def _directions(

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
+from latentlab.core.parts import GLOBAL, is_decoupled, narrowed
+from latentlab.core.spec import LatentSpace
 from latentlab.data.base import ImageDataset
 from latentlab.data.portraits.attributes import ATTRIBUTES, EDIT_ATTRIBUTES
 from latentlab.evaluation.encode import chunk_for, to_network
@@ -35,7 +37,8 @@ def quick_directions(
     """Fit a direction for each label of a data set by joint regression; none where it has none.
 
     Three quarters of the images are fitted on, and the others say how far a slider unit is. A label
-    that cannot be fitted is left out: early in training latents may depend on nothing.
+    that cannot be fitted is left out: early in training latents may depend on nothing. Of a model
+    with a global part and local ones the directions move the global part.
 
     Args:
         backend: a model that encodes.
@@ -54,10 +57,11 @@ def quick_directions(
     wanted = _wanted(known, dataset.name)
     if not wanted:
         return {}
-    space = backend.spec.space()
+    whole = backend.spec.space()
+    space = narrowed(whole, (GLOBAL,)) if is_decoupled(whole) else whole
     if space.size < MIN_DIMENSIONS:
         return {}
-    latents = _latents(backend, dataset, rows)
+    latents = _latents(backend, dataset, rows, space)
     vectors = _vectors(latents[fitted], known)
     found = {}
     for factor, group in wanted:
@@ -96,15 +100,17 @@ def _wanted(known: Sequence[Factor], data: str) -> list[tuple[Factor, str]]:
 
 
 @torch.inference_mode()
-def _latents(backend: Any, dataset: ImageDataset, rows: NDArray[np.int64]) -> Float:
-    """Return the latents of some images, ``(N, D)``."""
+def _latents(
+    backend: Any, dataset: ImageDataset, rows: NDArray[np.int64], space: LatentSpace
+) -> Float:
+    """Return the latents of some images in the parts of ``space``, ``(N, D)``."""
     chunk, found = chunk_for(backend), []
     for start in range(0, len(rows), chunk):
         pixels = to_network(dataset.read(rows[start : start + chunk]), backend.device)
         updates = backend.encode(pixels, options={"reconstruct": False})
         last = deque(updates, maxlen=1)[0]
         parts = {name: values.float().cpu().numpy() for name, values in last.latents.items()}
-        found.append(flatten(backend.spec.space(), parts))
+        found.append(flatten(space, parts))
     return np.concatenate(found)
 
 

@@ -28,7 +28,7 @@ from latentlab.evaluation.measure import (
     prior_latents,
     prior_seeds,
 )
-from latentlab.latent.directions import flatten, make_direction, unit
+from latentlab.latent.directions import flat_parts, flatten, make_direction, unit
 
 Float = NDArray[np.float64]
 
@@ -49,31 +49,38 @@ PEAK = 6
 
 @dataclass(frozen=True, eq=False)
 class _Ground:
-    """What all attributes share: prior samples, their readings, and the spread of the data."""
+    """What all attributes share.
+
+    Attributes:
+        latents: prior samples ``(N, D)``, of all parts of the space.
+        readings: ``(N, K)`` of them.
+        covariance: of the data, ``(d, d)``, in the parts that move.
+        moving: int64 ``(d,)``: where these parts are among the D numbers.
+    """
 
     latents: Tensor
     readings: Tensor
     covariance: Tensor
+    moving: Tensor
 
 
 class _Reader:
     """Readings of decoded latents, in standard deviations of the data, with their gradient."""
 
-    def __init__(
-        self, backend: Any, probe: Probe, space: LatentSpace, columns: Sequence[str]
-    ) -> None:
-        self._backend, self._probe, self._space = backend, probe, space
+    def __init__(self, backend: Any, probe: Probe, space: str, columns: Sequence[str]) -> None:
+        self._backend, self._probe = backend, probe
+        self.space: LatentSpace = backend.spec.space(space)
         self._columns = list(columns)
 
     def __call__(self, flat: Tensor) -> Tensor:
         """Return readings ``(B, K)`` of latents ``(B, D)``."""
         parts: dict[str, Tensor] = {}
         start = 0
-        for part in self._space.parts:
+        for part in self.space.parts:
             shape = tuple(n or 1 for n in part.shape)
             parts[part.name] = flat[:, start : start + part.size].reshape(len(flat), *shape)
             start += part.size
-        images = self._backend.decode_with_gradient(parts, space=self._space.name)
+        images = self._backend.decode_with_gradient(parts, space=self.space.name)
         return self._probe.standardised_with_gradient(images, self._columns)
 
 
@@ -95,7 +102,8 @@ def refined(
     Args:
         backend: of the model; one whose decoding gives no gradient leaves the vectors as they are.
         probe: reads the attributes.
-        space: that the vectors lie in.
+        space: that the vectors lie in: all of one, or some of its parts (``core.parts.narrowed``);
+            the others stay as the samples have them.
         vectors: by name; each name is a column of the probe.
         held_out: posterior means ``(N, D)`` that set the slider unit.
         hidden: attributes that moving an attribute hides, by name: no side effects.
@@ -103,7 +111,7 @@ def refined(
     names = list(vectors)
     if not isinstance(backend, DecodesWithGradient) or len(names) < 2:
         return {name: unit(vector) for name, vector in vectors.items()}
-    reader = _Reader(backend, probe, space, names)
+    reader = _Reader(backend, probe, space.name, names)
     ground = yield from _ground(backend, reader, space, held_out)
     tried: dict[str, Float] = {}
     for done, name in enumerate(names):
@@ -116,9 +124,9 @@ def refined(
 
 
 def _ground(
-    backend: Any, reader: _Reader, space: LatentSpace, held_out: Float
+    backend: Any, reader: _Reader, parts: LatentSpace, held_out: Float
 ) -> Generator[Progress, None, _Ground]:
-    seeds = prior_seeds(SEED, POOL)
+    seeds, space = prior_seeds(SEED, POOL), reader.space
     rows, readings = [], []
     for start in range(0, POOL, BATCH):
         latents = prior_latents(backend, space.name, seeds[start : start + BATCH])
@@ -128,7 +136,9 @@ def _ground(
         rows.append(flat)
         yield start + len(flat), POOL, "reading prior samples"
     covariance = torch.from_numpy(np.cov(held_out, rowvar=False)).float().to(backend.device)
-    return _Ground(torch.cat(rows), torch.cat(readings), covariance)
+    ones = {part.name: np.ones(tuple(n or 1 for n in part.shape)) for part in parts.parts}
+    moving = torch.from_numpy(np.flatnonzero(flat_parts(space, ones))).to(backend.device)
+    return _Ground(torch.cat(rows), torch.cat(readings), covariance, moving)
 
 
 def _descend(
@@ -148,7 +158,9 @@ def _descend(
         with torch.enable_grad():
             way = weights / weights.norm()
             scale = (way @ ground.covariance @ way).sqrt()
-            moved = ground.latents[rows] + AMOUNT * scale * way
+            moved = ground.latents[rows].index_add(
+                1, ground.moving, (AMOUNT * scale * way).expand(len(rows), -1)
+            )
             changes = reader(moved) - ground.readings[rows]
             effect = changes[:, target].mean()
             sides = changes[:, list(others)].abs().mean(dim=0)

@@ -218,8 +218,14 @@ def make_direction(
 
 
 def flat_vector(space: LatentSpace, direction: Direction) -> Float:
-    """Return the unit vector of a direction as ``(D,)``."""
-    return flatten(space, {name: array[None] for name, array in direction.vector.items()})[0]
+    """Return the unit vector of a direction as ``(D,)``; zero in the parts that it leaves alone."""
+    return flat_parts(space, direction.vector)
+
+
+def flat_parts(space: LatentSpace, vector: Mapping[str, Array]) -> Float:
+    """Return one vector by part as ``(D,)``; zero in the parts that it does not name."""
+    still = {p.name: np.zeros(tuple(n or 1 for n in p.shape)) for p in space.parts}
+    return flatten(space, {n: np.asarray(a)[None] for n, a in (still | dict(vector)).items()})[0]
 
 
 def orthogonalise(vector: Array, others: Sequence[Array]) -> Float:

@@ -27,7 +27,7 @@ class BentModel:
     """Its image is its latent; ``second`` is read along a bend that no straight fit sees."""
 
     device = torch.device("cpu")
-    spec = SimpleNamespace(capabilities=("sample", "decode"))
+    spec = SimpleNamespace(capabilities=("sample", "decode"), space=lambda _name: SPACE)
 
     def sample_prior(self, space: str, seeds: Sequence[int]) -> Mapping[str, torch.Tensor]:
         return {"z": torch.from_numpy(noise_rows(seeds, "test", (DIM,)))}
@@ -74,6 +74,39 @@ def test_what_a_straight_fit_cannot_see_is_taken_off() -> None:
     assert np.abs(first[1:3]).max() < 0.1
     assert second[2] > 0.8
     assert abs(second[0]) < 0.05
+
+
+def test_only_the_chosen_parts_are_turned() -> None:
+    """The other part stays as the samples have it, and no vector reaches into it."""
+    whole = LatentSpace(
+        name="z", parts=(PartSpec(name="held", shape=(3,)), PartSpec(name="z", shape=(3,)))
+    )
+
+    class TwoParts(BentModel):
+        spec = SimpleNamespace(capabilities=("sample", "decode"), space=lambda _name: whole)
+
+        def sample_prior(self, space: str, seeds: Sequence[int]) -> Mapping[str, torch.Tensor]:
+            rows = torch.from_numpy(noise_rows(seeds, "test", (DIM,)))
+            return {"held": rows[:, :3], "z": rows[:, 3:]}
+
+        def decode_with_gradient(self, latents: Any, **_: Any) -> torch.Tensor:
+            return latents["z"] + 0 * latents["held"]
+
+    held_out = np.random.default_rng(0).normal(size=(4000, 3))
+    start = {"first": np.array([1, 0.6, 0]), "second": np.array([0.3, 0, 1])}
+    parts = whole.model_copy(update={"parts": whole.parts[1:]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refine, "_better", lambda *args: iter_of(args[4]))
+        found = finished(refine.refined(TwoParts(), BentProbe(), parts, start, held_out))
+    assert found["first"].shape == (3,)
+    assert found["first"][0] > 0.8
+    assert np.abs(found["first"][1:]).max() < 0.1
+    assert abs(found["second"][0]) < 0.05
+
+
+def iter_of(value: Any) -> Any:
+    yield 0, 1, "judging"
+    return value
 
 
 def test_a_model_without_a_gradient_keeps_its_vectors() -> None:
