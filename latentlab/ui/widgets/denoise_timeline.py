@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
@@ -14,7 +15,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QAbstractScrollArea, QLineEdit, QToolTip, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
 from latentlab.core.denoising import DenoisingFrame
 from latentlab.core.errors import LatentLabError
@@ -26,6 +27,7 @@ from latentlab.ui.widgets.grid_geometry import snap_scale
 from latentlab.ui.widgets.hand_slider import WheelSteps
 from latentlab.ui.widgets.picture_hand import PictureHand
 from latentlab.ui.widgets.picture_menu import ShownPicture
+from latentlab.ui.widgets.place_edit import PlaceEdit
 
 SIDES = (24, 40, 64, 96, 128, 192)
 """Sides of a frame that a person can choose, about; drawn at whole-number zoom below them."""
@@ -273,43 +275,11 @@ class DenoiseTimeline(PictureHand, QAbstractScrollArea):
         group = self.timeline.group(path)
         if group is None or not path:
             return
-        edit = QLineEdit(self.viewport())
+        rename = partial(self._model.rename, path)
+        edit = PlaceEdit(self._model.title(path), rename, self.viewport())
         edit.setAccessibleName("Name of the branch")
-        edit.setMaxLength(200)
         edit.setPlaceholderText("Empty: what it changes")
-        edit.setText(self._model.title(path))
-        edit.selectAll()
-        box = self.header_rect(path).adjusted(self.timeline.gutter, -2, -4, 2)
-        edit.setGeometry(box)
-        edit.editingFinished.connect(lambda: self._end_title(edit, path))
-        edit.installEventFilter(self)
-        edit.show()
-        edit.setFocus()
-
-    def _end_title(self, edit: QLineEdit, path: str) -> None:
-        if edit.isVisible():
-            text = edit.text()
-            edit.hide()
-            edit.deleteLater()
-            if text != self._model.title(path):
-                self._model.rename(path, text)
-            self.setFocus()
-
-    def eventFilter(self, watched, event: QEvent) -> bool:
-        """Esc leaves the name as it was; all other keys are the name's."""
-        if isinstance(watched, QLineEdit) and event.type() in (
-            QEvent.Type.KeyPress,
-            QEvent.Type.ShortcutOverride,
-        ):
-            if event.type() == QEvent.Type.ShortcutOverride:
-                event.accept()
-                return True
-            if event.key() == Qt.Key.Key_Escape:
-                watched.hide()
-                watched.deleteLater()
-                self.setFocus()
-                return True
-        return super().eventFilter(watched, event)
+        edit.open(self.header_rect(path).adjusted(self.timeline.gutter, -2, -4, 2))
 
     # Painting.
 
