@@ -55,9 +55,12 @@ JOBS: dict[str, str] = {
     "sample_portrait": "latentlab.services.photo_denoise:sample_portrait_job",
     "invert_photo": "latentlab.services.photo_denoise:invert_photo_job",
     "read_condition": "latentlab.services.photo_denoise:read_condition_job",
+    "likelihood_image": "latentlab.services.likelihood:likelihood_image_job",
+    "likelihood_data": "latentlab.services.likelihood:likelihood_data_job",
     "switch_matrix": "latentlab.services.switch:switch_matrix_job",
     "switch_check": "latentlab.services.switch:switch_check_job",
     "switch_mix": "latentlab.services.switch:switch_mix_job",
+    "export_switch": "latentlab.services.switch_export:export_switch_job",
 }
 """Job function by kind, as ``module:function``."""
 

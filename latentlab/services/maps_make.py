@@ -124,7 +124,7 @@ def encode_points(
     check_encodes(backend, dataset)
     check_size(backend.spec.space(), len(dataset))
     listed = yield from source_rows(context, *arguments)
-    rows, names = _readable(listed, dataset)
+    rows, names = readable(listed, dataset)
     latents = yield from encode_images(backend, dataset, "encoding images")
     points = PointSet(
         model=model,
@@ -150,7 +150,7 @@ def encode_points(
     write_points(path, points, names=names, about=about)
 
 
-def _readable(listed: SourceRows, dataset: ImageDataset) -> tuple[Array, Sequence[str] | None]:
+def readable(listed: SourceRows, dataset: ImageDataset) -> tuple[Array, Sequence[str] | None]:
     """Return rows and names of the images that could be decoded."""
     rows, names = listed.rows, listed.names
     if names is not None and len(rows) != len(dataset):

@@ -1,0 +1,300 @@
+"""How likely a model finds images: scores of data sets, and what can honestly be read off them.
+
+A likelihood is no test of whether an image belongs to the data: models give simple images, also of
+quite other data, more probability than their own (Nalisnick et al. 2019, arXiv 1810.09136). Beside
+it stands the score less the length of the compressed image (Serra et al. 2020, arXiv 1909.11480).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentlab.core.errors import LatentLabError
+from latentlab.core.points import PRIOR
+
+Float = NDArray[np.float64]
+Images = NDArray[np.uint8]
+Quantity = Literal["bits", "corrected"]
+QUANTITIES: tuple[Quantity, ...] = ("bits", "corrected")
+COUNT, MAX_COUNT = 500, 1_000_000
+MAX_SAMPLES = 10_000
+SMOOTH_BLOCK = 4
+"""Pixels of a side that a smoothed copy averages."""
+_FEWEST_BINS, _MOST_BINS = 8, 60
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Which images are scored.
+
+    Attributes:
+        source: as ``open_dataset`` takes it, or ``prior``: the model's own samples.
+        split: part of it.
+        count: images at most; a larger data set is taken evenly.
+        smoothed: every block of 4x4 pixels is replaced by its mean: simpler images, which belong to
+            no data set.
+    """
+
+    source: str
+    split: str | None = None
+    count: int = COUNT
+    smoothed: bool = False
+
+    def check(self) -> None:
+        """Raise ``LatentLabError`` for what cannot be scored."""
+        if not self.source.strip():
+            raise LatentLabError("No data is named: choose a folder, a file, portraits or prior.")
+        if not 1 <= self.count <= MAX_COUNT:
+            raise LatentLabError(f"Score 1 to {MAX_COUNT:,} images, not {self.count:,}.")
+        if self.source == PRIOR and self.split is not None:
+            raise LatentLabError("Prior samples have no splits: leave the split out.")
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        name = self.source.partition(":")[0] if not Path(self.source).is_absolute() else self.source
+        name = "own samples" if name == PRIOR else Path(name).name or name
+        name += f" ({self.split})" if self.split else ""
+        return f"{name}, smoothed" if self.smoothed else name
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreChunk:
+    """Scores of some images, while the others are still to come.
+
+    Attributes:
+        total: images of the whole data set.
+        bits: bits/dim, ``(n,)``.
+        complexity: see ``Scores``.
+    """
+
+    total: int
+    bits: Float
+    complexity: Float
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of a data set.
+
+    Attributes:
+        data: what was scored.
+        model: id.
+        fingerprint: of its weights.
+        nats: log-probability of each image, ``(N,)``.
+        bits: bits/dim of each, ``(N,)``: more is less likely.
+        complexity: bits/dim that the same levels take as a PNG, its fixed parts left out, ``(N,)``.
+        rows: int64 ``(N,)``: place in the data set, or the seed of a prior sample.
+        names: of the images; ``None`` where they have none.
+        bound: the nats are a lower bound, so the bits an upper one; false where they are exact.
+        samples: draws for each image.
+        seed: of the draws.
+        shown: int64 ``(k,)``: of which images ``images`` are: the extreme ones.
+        images: uint8 ``(k, H, W, C)``, as they were scored.
+        caveat: one sentence about what the numbers are not; empty for none.
+    """
+
+    data: DataChoice
+    model: str
+    fingerprint: str
+    nats: Float
+    bits: Float
+    complexity: Float
+    rows: NDArray[np.int64]
+    names: tuple[str, ...] | None
+    bound: bool
+    samples: int
+    seed: int
+    shown: NDArray[np.int64]
+    images: Images
+    caveat: str = ""
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def values(self, quantity: Quantity) -> Float:
+        """Return bits/dim, or bits/dim less those of the compressed image: ``(N,)``."""
+        return self.bits if quantity == "bits" else self.bits - self.complexity
+
+    def name(self, index: int) -> str:
+        """Return what a person calls an image."""
+        if self.names is not None:
+            return self.names[index]
+        return f"{'seed' if self.data.source == PRIOR else 'image'} {int(self.rows[index])}"
+
+    def image(self, index: int) -> Images | None:
+        """Return one of the extreme images, uint8 ``(H, W, C)``."""
+        (at,) = np.nonzero(self.shown == index)
+        return self.images[at[0]] if len(at) else None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageLikelihood:
+    """One image.
+
+    Attributes:
+        image: uint8 ``(H, W, C)``, what was scored.
+        is_photo: it is a photograph, not its reconstruction.
+        nats: log-probability.
+        bits: bits/dim.
+        complexity: see ``Scores``.
+        bound: see ``Scores``.
+        samples: draws.
+        seed: of the draws.
+        places: float64 ``(H, W)``: bits per channel of each pixel; ``None`` where the model cannot
+            tell. Its mean and ``rest`` are ``bits``.
+        rest: bits/dim that belong to no pixel.
+        caveat: see ``Scores``.
+    """
+
+    image: Images
+    is_photo: bool
+    nats: float
+    bits: float
+    complexity: float
+    bound: bool
+    samples: int
+    seed: int
+    places: Float | None = None
+    rest: float = 0.0
+    caveat: str = ""
+
+    def value(self, quantity: Quantity) -> float:
+        """Return bits/dim, or bits/dim less those of the compressed image."""
+        return self.bits if quantity == "bits" else self.bits - self.complexity
+
+
+def mean_and_error(values: Float) -> tuple[float, float]:
+    """Return the mean and its standard error; of one value the error is NaN."""
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(values.mean()), float(error)
+
+
+def ranked(values: Float) -> NDArray[np.int64]:
+    """Return the places of images, the least likely (the largest value) first."""
+    return np.argsort(-values, kind="stable").astype(np.int64)
+
+
+def share_below(value: float, values: Float) -> float:
+    """Return the share of images with a smaller value, those that are equal counted half."""
+    return float(((values < value).sum() + 0.5 * (values == value).sum()) / len(values))
+
+
+@dataclass(frozen=True)
+class Auc:
+    """The rank statistic of one data set against another.
+
+    Attributes:
+        value: probability that an image of the second has a larger value than one of the first,
+            ties counted half: 1 tells them apart, 0.5 does not, below 0.5 the second is likelier.
+        error: its standard error (DeLong et al. 1988).
+    """
+
+    value: float
+    error: float
+
+
+def auc(first: Float, second: Float) -> Auc:
+    """Return how well a value tells images of ``second`` from those of ``first``: ``(N,)`` each."""
+    in_first, in_second = _placed(second, first), 1 - _placed(first, second)
+    spread = 0.0
+    for parts in (in_first, in_second):
+        spread += parts.var(ddof=1) / len(parts) if len(parts) > 1 else math.nan
+    return Auc(float(in_first.mean()), float(math.sqrt(spread)))
+
+
+def _placed(values: Float, among: Float) -> Float:
+    """Return for each value the share of ``among`` that is smaller, ties counted half."""
+    order = np.sort(among)
+    below = np.searchsorted(order, values, "left") + np.searchsorted(order, values, "right")
+    return below / (2.0 * len(among))
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Shares of images by value, over the same bins.
+
+    Attributes:
+        edges: ``(bins + 1,)``, rising.
+        shares: of each data set, percent of its images, ``(bins,)`` each.
+    """
+
+    edges: Float
+    shares: tuple[Float, ...]
+
+
+def histogram(sets: Sequence[Float]) -> Histogram:
+    """Return the histogram of data sets of one value or more each, over bins that they share.
+
+    The width is that of Freedman and Diaconis 1981, 2 IQR / N^(1/3), of the narrower set, so that
+    no set is one bar where there is room for more.
+    """
+    known = [values for values in sets if len(values)]
+    if not known:
+        raise LatentLabError("There is nothing to draw yet: wait for the first scores.")
+    low, high = min(float(v.min()) for v in known), max(float(v.max()) for v in known)
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    widths = [2 * np.subtract(*np.percentile(v, [75, 25])) / len(v) ** (1 / 3) for v in known]
+    width = min((float(w) for w in widths if w > 0), default=high - low)
+    bins = int(np.clip(math.ceil((high - low) / width), _FEWEST_BINS, _MOST_BINS))
+    edges = np.linspace(low, high, bins + 1)
+    shares = [100.0 * np.histogram(values, edges)[0] / max(1, len(values)) for values in sets]
+    return Histogram(edges, tuple(np.asarray(share, np.float64) for share in shares))
+
+
+def quantity_title(quantity: Quantity) -> str:
+    """Return what an axis says."""
+    return "bits/dim" if quantity == "bits" else "bits/dim less PNG bits/dim"
+
+
+def score_text(value: float, bound: bool, quantity: Quantity = "bits") -> str:
+    """Return a value for a person, with what it is."""
+    sign = "at most " if bound else ""
+    unit = "bits/dim" if quantity == "bits" else "bits/dim less PNG"
+    return f"{sign}{value:.3g} {unit}"
+
+
+def verdict(first: Scores, second: Scores, quantity: Quantity) -> str:
+    """Return in one sentence whether a value finds the images of the second data set."""
+    found = auc(first.values(quantity), second.values(quantity))
+    names = first.data.title, second.data.title
+    figure = f"AUC {found.value:.3f} ± {found.error:.3f}"
+    what = "bits/dim" if quantity == "bits" else "the corrected score"
+    if abs(found.value - 0.5) < max(0.02, 2 * found.error):
+        return f"{figure}: {what} cannot tell {names[1]} from {names[0]}."
+    if found.value < 0.5:
+        return (
+            f"{figure}: {names[1]} score lower than {names[0]}, so {what} would take them for "
+            "ordinary images. This is the known failure."
+        )
+    how = "well" if found.value >= 0.95 else "partly" if found.value >= 0.7 else "hardly"
+    return f"{figure}: {what} tells {names[1]} {how} from {names[0]}."
+
+
+COLUMNS = (
+    "data", "row", "name", "nats", "bits_per_dim", "png_bits_per_dim", "corrected",
+)  # fmt: skip
+
+
+def table(sets: Sequence[Scores], quantity: Quantity = "bits") -> list[list[str]]:
+    """Return a row for each image, the least likely of each data set first; see ``COLUMNS``."""
+    rows = []
+    for scores in sets:
+        for index in ranked(scores.values(quantity)).tolist():
+            numbers = (
+                scores.nats[index],
+                scores.bits[index],
+                scores.complexity[index],
+                scores.bits[index] - scores.complexity[index],
+            )
+            head = [scores.data.title, str(int(scores.rows[index])), scores.name(index)]
+            rows.append([*head, *(f"{number:.9g}" for number in numbers)])
+    return rows
