@@ -157,7 +157,7 @@ class FileActions:
         canvas = document.canvas
         worked = canvas is not None and bool(canvas.edits or canvas.stored)
         made = document.tray or document.directions or document.sliders or document.denoising
-        return bool(saved or made or worked)
+        return bool(saved or made or document.switches or worked)
 
     def save_session(self, path: Path | str) -> bool:
         """Write the session; say so, or why not; return whether it was written."""

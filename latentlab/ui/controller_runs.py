@@ -298,6 +298,8 @@ class RunActions:
             yield from (item.picture for item in entry.document.tray)
             if entry.document.denoising is not None:
                 yield entry.document.denoising.base
+            for switch in entry.document.switches.values():
+                yield from (source.picture for source in switch.sources)
 
     def weights_note(self) -> str:
         """Return a sentence where pictures were made with weights that are not here any more."""

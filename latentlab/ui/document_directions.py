@@ -93,10 +93,12 @@ def renamed_edits(picture: Picture, names: Mapping[str, str]) -> Picture:
 
 
 def in_tray(document: Document, model: str, name: str) -> bool:
-    """Whether a kept picture, or the run that is watched, uses a direction."""
+    """Whether a kept picture, the run that is watched, or a switched picture uses a direction."""
     pictures = [item.picture for item in document.tray]
     if document.denoising is not None:
         pictures.append(document.denoising.base)
+    if model in document.switches:
+        pictures += [source.picture for source in document.switches[model].sources]
     return any(one.model == model and name in one.edits for one in pictures)
 
 
@@ -130,10 +132,24 @@ def kept_for_tray(
         base = renamed_edits(run.base, {old.name: name})
         run = run.model_copy(update={"base": base})
         document = document.model_copy(update={"denoising": run})
+    document = _switched_with(document, model, {old.name: name})
     if same:
         return document
     document = with_records(document, [old.model_copy(update={"name": name})])
     return rearranged(document, model, removed=(*hidden, name))
+
+
+def _switched_with(document: Document, model: str, names: Mapping[str, str]) -> Document:
+    """Return the document whose switch matrix of a model has edits under other names."""
+    switch = document.switches.get(model)
+    if switch is None:
+        return document
+    sources = tuple(
+        source.model_copy(update={"picture": renamed_edits(source.picture, names)})
+        for source in switch.sources
+    )
+    switches = {**document.switches, model: switch.model_copy(update={"sources": sources})}
+    return document.model_copy(update={"switches": switches})
 
 
 def without_record(document: Document, model: str, name: str) -> Document:

@@ -30,7 +30,7 @@ _WHAT = "What was dropped"
 _PROGRAM = uuid.uuid4().hex
 """Tells this running program from another one."""
 
-Source = Literal["canvas", "tray", "other"]
+Source = Literal["canvas", "tray", "switch", "other"]
 
 
 class _Parcel(Frozen):
@@ -48,7 +48,8 @@ class Dropped:
     Attributes:
         pictures: at least one.
         source: where they were taken.
-        items: ids of tray items, in the same order, when they come from this program's tray.
+        items: ids in the tray or among the sources of a switch, in the same order, when they come
+            from this program.
     """
 
     pictures: tuple[Picture, ...]
