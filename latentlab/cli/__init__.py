@@ -23,6 +23,7 @@ from latentlab.cli.recipe import Recipe
 from latentlab.cli.restore import Corrupt, Restore
 from latentlab.cli.runs import Runs
 from latentlab.cli.study import Measure
+from latentlab.cli.switch import Switch
 from latentlab.cli.train import Train
 from latentlab.core.errors import LatentLabError
 
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Any] = {
     "arithmetic": Arithmetic,
     "orthogonalise": Orthogonalise,
     "edit": Edit,
+    "switch": Switch,
     "map": Map,
     "measure": Measure,
     "recipe": Recipe,

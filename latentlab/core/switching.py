@@ -44,24 +44,37 @@ def check_cells(switch: Switch, cells: Sequence[Cell]) -> None:
 
 
 def row_ranges(switch: Switch, space: LatentSpace) -> tuple[PartRange, ...]:
-    """Return what comes from the row; ``LatentLabError`` for a range that ``space`` lacks."""
-    return parse_ranges(switch.by_row, space) or default_rows(space)
+    """Return what comes from the row, in the order of the parts and in the longest ranges.
+
+    Raises:
+        LatentLabError: a range that ``space`` lacks.
+    """
+    return _ranges(_layers_by_row(switch, space), space)
 
 
 def column_ranges(switch: Switch, space: LatentSpace) -> tuple[PartRange, ...]:
-    """Return what comes from the column: all that ``row_ranges`` leaves, in the longest ranges."""
-    taken: dict[str, set[int]] = {part.name: set() for part in space.parts}
-    for chosen in row_ranges(switch, space):
-        taken[chosen.part] |= set(chosen.layers(space.part(chosen.part)))
+    """Return what comes from the column: all that ``row_ranges`` leaves."""
+    taken = _layers_by_row(switch, space)
+    all_layers = {part.name: set(range(layer_count(part))) for part in space.parts}
+    return _ranges({name: all_layers[name] - taken[name] for name in all_layers}, space)
+
+
+def _layers_by_row(switch: Switch, space: LatentSpace) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {part.name: set() for part in space.parts}
+    for chosen in parse_ranges(switch.by_row, space) or default_rows(space):
+        found[chosen.part] |= set(chosen.layers(space.part(chosen.part)))
+    return found
+
+
+def _ranges(layers: Mapping[str, set[int]], space: LatentSpace) -> tuple[PartRange, ...]:
     found: list[PartRange] = []
     for part in space.parts:
-        left = [i for i in range(layer_count(part)) if i not in taken[part.name]]
-        if len(left) == layer_count(part):
+        if len(layers[part.name]) == layer_count(part):
             found.append(PartRange(part.name))
             continue
-        for layer in left:
+        for layer in sorted(layers[part.name]):
             last = found[-1] if found else None
-            if last and last.part == part.name and last.last == layer - 1:
+            if last is not None and last.part == part.name and last.last == layer - 1:
                 found[-1] = PartRange(part.name, last.first, layer)
             else:
                 found.append(PartRange(part.name, layer, layer))

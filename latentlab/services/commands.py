@@ -175,7 +175,7 @@ def command_for(
     """
     photo, latents = None, ""
     if picture.stored:
-        if _photo_makes_it(picture):
+        if photo_makes_it(picture):
             photo = str(Path(picture.photo_path or "").absolute())
         else:
             latents = str(keep_latents(picture, stored))
@@ -196,7 +196,7 @@ def command_for(
     return quote(words, platform)
 
 
-def _photo_makes_it(picture: Picture) -> bool:
+def photo_makes_it(picture: Picture) -> bool:
     """Whether encoding the photograph again gives the picture's latents.
 
     A condition may have been changed since, or options, and encoding depends on them.

@@ -88,8 +88,8 @@ def checks(sources: Sources, cells: Sequence[Cell]) -> Iterator[tuple[SwitchChec
     """
     if not encodes_exactly(sources):
         raise LatentLabError(
-            f"'{sources.backend.spec.id}' does not encode exactly, so that no switched picture can be "
-            "checked: choose a flow."
+            f"'{sources.switch.model}' does not encode exactly, so that no switched picture can "
+            "be checked: choose a flow."
         )
     found: tuple[SwitchCheck, ...] = ()
     for chunk in _chunks(sources, cells):
