@@ -32,6 +32,8 @@ class FlowConfig(Frozen):
         bottom_hidden: channels of their coupling nets.
         activation: of the coupling nets.
         global_dim: D of the global part z; 0 is a plain flow.
+        global_maps: channels of the maps of z that the couplings of a level are told, the finest
+            first; empty: they are told z itself, the same everywhere (see ``flow_maps``).
         encoder: channels of the encoder's levels; each halves the map.
         encoder_blocks: residual blocks a level.
         encoder_planes: channels of the encoder's last map.
@@ -56,6 +58,7 @@ class FlowConfig(Frozen):
     bottom_hidden: int = Field(default=24, ge=4, le=512)
     activation: Activation = "elu"
     global_dim: int = Field(default=0, ge=0, le=1024)
+    global_maps: tuple[Hidden, ...] = Field(default=(), max_length=6)
     encoder: tuple[Hidden, ...] = Field(default=(32, 64, 64), min_length=1, max_length=6)
     encoder_blocks: int = Field(default=1, ge=1, le=4)
     encoder_planes: int = Field(default=8, ge=1, le=256)
@@ -71,6 +74,10 @@ class FlowConfig(Frozen):
     def _fits(self) -> FlowConfig:
         if len(self.steps) != len(self.hidden):
             raise ValueError("steps and hidden name one number for each level")
+        if self.global_maps and len(self.global_maps) != self.levels:
+            raise ValueError("global_maps names one number for each level, or none")
+        if self.global_maps and not self.global_dim:
+            raise ValueError("global_maps needs a global_dim of 1 or more")
         if self.image_size % (1 << self.levels):
             raise ValueError(f"image_size must be a multiple of {1 << self.levels}")
         if self.bottom_steps and self.channels == 1:
@@ -88,6 +95,11 @@ class FlowConfig(Frozen):
     def levels(self) -> int:
         """Squeezes, and local parts: one a level."""
         return len(self.steps)
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """Numbers that the couplings of each level are told at a position; 0 in a plain flow."""
+        return self.global_maps or (self.global_dim,) * self.levels
 
     @property
     def local_shapes(self) -> tuple[tuple[int, int, int], ...]:

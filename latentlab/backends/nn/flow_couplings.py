@@ -65,13 +65,18 @@ class CouplingNet(nn.Module):
             nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        """Return ``(B, target, H, W)`` for ``x`` ``(B, source, H, W)`` and ``h`` ``(B, D)``."""
+        """Return ``(B, target, H, W)`` for ``x`` ``(B, source, H, W)``.
+
+        ``h`` is a vector ``(B, D)``, the same at every position, or a map ``(B, D, H, W)``.
+        """
         inner = self._act(self.enter(x), inplace=True)
         inner = self.middle(inner)
         if self.condition is not None:
             if h is None:
                 raise ValueError("this coupling is conditional: it needs h")
-            inner = inner + self.condition(h)[:, :, None, None]
+            at = h[:, :, None, None] if h.dim() == 2 else h
+            weight = self.condition.weight[:, :, None, None]
+            inner = inner + functional.conv2d(at, weight, self.condition.bias)
         found: Tensor = self.leave(self._act(inner, inplace=True))
         return found
 

@@ -87,7 +87,9 @@ class _Held(FlowLayer):
         parameters = list(self.parameters())
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in parameters)
         if self.training or learns or any(p.is_inference() for p in parameters):
-            return make()
+            # The log-determinant is that of the weights as they are: none may be rounded.
+            with torch.autocast(parameters[0].device.type, enabled=False):
+                return make()
         key = tuple((p.data_ptr(), p._version) for p in parameters)
         if self._held is None or self._held[0] != key:
             # Tensors of inference mode could never be part of a gradient.

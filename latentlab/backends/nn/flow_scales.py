@@ -15,6 +15,7 @@ from torch.nn import functional
 from latentlab.backends.nn.flow_config import FlowConfig
 from latentlab.backends.nn.flow_couplings import FlowStep, SplitPrior
 from latentlab.backends.nn.flow_layers import FlowLayer
+from latentlab.backends.nn.flow_maps import GlobalMaps
 
 
 def squeeze(x: Tensor) -> Tensor:
@@ -43,7 +44,8 @@ class FlowBlock(nn.Module):
         super().__init__()
         count = config.steps[level - 1] if level else config.bottom_steps
         hidden = config.hidden[level - 1] if level else config.bottom_hidden
-        dim, activation = config.global_dim, config.activation
+        dim = config.told[level - 1] if level else config.global_dim
+        activation = config.activation
         steps = [
             FlowStep(channels, hidden, dim, couplings=config.couplings, activation=activation)
             for _ in range(count)
@@ -87,6 +89,15 @@ class MultiScaleFlow(nn.Module):
                 blocks.append(FlowBlock(config, level, channels, share))
                 channels -= share
             self.levels.append(blocks)
+        self.maps: GlobalMaps | None = None
+        if config.global_maps:
+            self.maps = GlobalMaps(config.global_dim, config.image_size, config.global_maps)
+
+    def _told(self, h: Tensor | None) -> list[Tensor | None]:
+        """Return what the couplings of each level are told: maps of ``h``, or ``h`` itself."""
+        if self.maps is None or h is None:
+            return [h] * len(self.levels)
+        return [*self.maps(h)]
 
     def _levels(self) -> Iterator[list[FlowBlock]]:
         for blocks in self.levels:
@@ -107,17 +118,17 @@ class MultiScaleFlow(nn.Module):
         parts: list[Tensor] = []
         terms: list[Tensor] = []
 
-        def run(block: FlowBlock, x: Tensor) -> Tensor:
+        def run(block: FlowBlock, x: Tensor, told: Tensor | None) -> Tensor:
             for layer in block.layers():
-                x, log_det = layer(x, h, by_position=by_position)
+                x, log_det = layer(x, told, by_position=by_position)
                 terms.append(spread(log_det, size) if by_position else log_det)
             return x
 
-        x = run(self.bottom, x)
-        for blocks in self._levels():
+        x = run(self.bottom, x, h)
+        for blocks, told in zip(self._levels(), self._told(h), strict=True):
             x, gone = squeeze(x), []
             for block in blocks:
-                x = run(block, x)
+                x = run(block, x, told)
                 if block.share:
                     x, off = x.split((block.kept, block.share), 1)
                     gone.append(off)
@@ -127,12 +138,13 @@ class MultiScaleFlow(nn.Module):
     def decode(self, parts: list[Tensor], h: Tensor | None = None) -> Tensor:
         """Return ``y`` ``(B, C, H, W)`` for local parts, the finest first."""
         x = parts[-1]
-        for blocks, part in zip(reversed(list(self._levels())), reversed(parts), strict=True):
+        levels = zip(self._levels(), self._told(h), parts, strict=True)
+        for blocks, told, part in reversed(list(levels)):
             for index in reversed(range(len(blocks))):
                 share = blocks[index].share
                 if share:
                     x = torch.cat([x, part[:, index * share : (index + 1) * share]], 1)
-                x = blocks[index].decode(x, h)
+                x = blocks[index].decode(x, told)
             x = functional.pixel_shuffle(x, 2)
         return self.bottom.decode(x, h)
 
@@ -142,11 +154,11 @@ class MultiScaleFlow(nn.Module):
         x = y
         for layer in self.bottom.layers():
             x = layer.initialise(x, h)
-        for blocks in self._levels():
+        for blocks, told in zip(self._levels(), self._told(h), strict=True):
             x = squeeze(x)
             for block in blocks:
                 for layer in block.layers():
-                    x = layer.initialise(x, h)
+                    x = layer.initialise(x, told)
                 x = x[:, : block.kept]
 
     def forward(
