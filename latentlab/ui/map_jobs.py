@@ -48,8 +48,18 @@ class NewestJobs(QObject):
         arguments: Mapping[str, Any],
         found: Callable[[Any], None],
         failed: Callable[[Any], None],
+        on_progress: Callable[[Any], None] | None = None,
     ) -> None:
-        """Start a job in place of the one of its kind that runs."""
+        """Start a job in place of the one of its kind that runs.
+
+        Args:
+            kind: of the job.
+            title: for the status bar.
+            arguments: of the job.
+            found: gets its value.
+            failed: gets its failure.
+            on_progress: gets each partial result.
+        """
         self.stop(kind)
         mark = self._marks[kind] = object()
 
@@ -57,7 +67,12 @@ class NewestJobs(QObject):
             return lambda value: take(value) if self._marks.get(kind) is mark else None
 
         job = self._controller.run_job(
-            kind, title, dict(arguments), wanted(found), on_failure=wanted(failed)
+            kind,
+            title,
+            dict(arguments),
+            wanted(found),
+            on_failure=wanted(failed),
+            on_progress=None if on_progress is None else wanted(on_progress),
         )
         if job in self._controller.jobs:
             self._jobs[kind] = job
