@@ -21,7 +21,7 @@ from latentlab.core.latents import Array, Latents
 from latentlab.core.spec import Interpolation, LatentSpace, PartSpec
 from latentlab.core.suggest import did_you_mean
 
-_TEXT = re.compile(r"([^:]{1,200})(?::(\d{1,6})(?:-(\d{1,6}))?)?")
+_TEXT = re.compile(r"([^:]{1,200})(?::(\d{1,6})(?:-(\d{1,6}))?)?", re.ASCII)
 _PARALLEL = 1e-6
 """Sine of the angle under which two vectors are one line, and are blended along it."""
 
@@ -69,7 +69,7 @@ def parse_range(text: str, space: LatentSpace) -> PartRange:
     match = _TEXT.fullmatch(text.strip())
     names = [part.name for part in space.parts]
     if match is None or match[1] not in names:
-        raise LatentLabError(f"There is no part '{text}'{did_you_mean(text, names)}")
+        raise LatentLabError(f"There is no part '{text[:60]}'{did_you_mean(text, names)}")
     part = space.part(match[1])
     if match[2] is None:
         return PartRange(part.name)
