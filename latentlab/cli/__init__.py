@@ -13,10 +13,12 @@ from typing import Annotated, Any, Union
 
 import tyro
 
+from latentlab.cli.arithmetic import Arithmetic
 from latentlab.cli.denoise import Denoise
-from latentlab.cli.directions import Arithmetic, Direction, Labels
+from latentlab.cli.directions import Direction, Labels
 from latentlab.cli.effects import Orthogonalise
 from latentlab.cli.images import Decode, Edit, Encode, Sample
+from latentlab.cli.likelihood import Likelihood
 from latentlab.cli.machine import Bench, Doctor, Gui, Models
 from latentlab.cli.maps import Map
 from latentlab.cli.recipe import Recipe
@@ -43,6 +45,7 @@ COMMANDS: dict[str, Any] = {
     "edit": Edit,
     "switch": Switch,
     "map": Map,
+    "likelihood": Likelihood,
     "measure": Measure,
     "recipe": Recipe,
     "train": Train,

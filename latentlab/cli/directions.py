@@ -1,4 +1,4 @@
-"""Commands that make directions: ``direction``, ``arithmetic``, ``labels``."""
+"""Commands that make directions: ``direction``, and ``labels``, which they can be made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from latentlab.cli.common import Json, Machine, Many, Model, print_json
-from latentlab.cli.images import Grid, Out
 from latentlab.cli.working import Work, file_or_name, working
 from latentlab.core.errors import LatentLabError
 
@@ -28,6 +27,13 @@ Table = Annotated[
     tyro.conf.arg(metavar="CSV", help="Labels of your own images; its first column names files."),
 ]
 Method = Literal["logistic", "linear svm", "mean difference", "joint regression", "regression"]
+Parts = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        metavar="PART...",
+        help="Parts of the latent that move: global, local (all of them), local_1, or all.",
+    ),
+]
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _DIMENSION = re.compile(r"(?P<part>[^\[\]]+)\[(?P<index>\d{1,9})\]")
 
@@ -51,6 +57,9 @@ class Direction:
     Without labels: latentlab direction portraits-vae --data portraits:count=2000 --pca 5 --out pca;
     latentlab direction portraits-vae --dimension "z[17]" --out z17.safetensors;
     latentlab direction portraits-vae --difference a.png b.png --name ab --out ab.safetensors
+
+    In some parts of the latent: latentlab direction portraits-flow --data portraits:count=4000
+    --label smiling --parts global --out global.safetensors
     """
 
     model: Model
@@ -98,6 +107,7 @@ class Direction:
         tyro.conf.arg(metavar="NAME|FILE", help="Direction to leave alone; may be repeated."),
     ] = ()
     mirror: Annotated[bool, tyro.conf.arg(help="Fit on mirrored images too.")] = False
+    parts: Parts = ()
     name: Annotated[str | None, tyro.conf.arg(help="Of a single direction.")] = None
     store: Annotated[bool, tyro.conf.arg(help="Put them into the model's file, too.")] = False
     machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
@@ -141,8 +151,14 @@ class Direction:
             "--orthogonal-to": bool(self.orthogonal_to),
             "--mirror": self.mirror,
             "--held-out": self.held_out is not None,
+            "--parts": bool(self.parts),
         }
-        heeded = {"--label": set(asked), "--positive": {"--method", "--orthogonal-to"}}
+        heeded = {
+            "--label": set(asked),
+            "--positive": {"--method", "--orthogonal-to", "--parts"},
+            "--pca": {"--parts"},
+            "--difference": {"--parts"},
+        }
         for name, there in asked.items():
             if there and name not in heeded.get(way, ()):
                 raise LatentLabError(f"{way} takes no {name}: leave it out.")
@@ -161,6 +177,7 @@ class Direction:
                     start=start,
                     end=end,
                     path=self._points(work),
+                    parts=self.parts,
                 )
             ]
         if self.dimension:
@@ -168,7 +185,8 @@ class Direction:
         if self.pca is not None:
             path = self._points(work)
             kind = "principal_component_directions"
-            return [*work.run(kind, model=self.model, path=path, count=self.pca)]
+            found = work.run(kind, model=self.model, path=path, count=self.pca, parts=self.parts)
+            return [*found]
         return [
             *work.run(
                 "fit_label_directions",
@@ -182,6 +200,7 @@ class Direction:
                 attributes=None if self.attributes is None else str(self.attributes),
                 held_out=self.held_out,
                 mirror=self.mirror,
+                parts=self.parts,
             )
         ]
 
@@ -200,6 +219,7 @@ class Direction:
                 method=self.method or "mean difference",
                 orthogonal_to=others,
                 path=self._points(work),
+                parts=self.parts,
             )
         ]
 
@@ -305,52 +325,6 @@ def _words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_words(item) for item in value)
     return str(value)
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """Add and take away pictures in the latent space: A - B + C.
-
-    Each is a seed, a photograph, a PNG of LatentLab, or a file of latents; several seeds, such as
-    1,5,9, stand for their mean.
-
-    Example: latentlab arithmetic portraits-vae --plus 3 --minus photo.png --plus 1,5,9
-    --out sum.png
-    """
-
-    model: Model
-    out: Annotated[Out, tyro.conf.arg(help="The PNG, or .safetensors or .npz of latents.")]
-    plus: Annotated[Many, tyro.conf.arg(metavar="PICTURE", help="Added; may be repeated.")] = ()
-    minus: Annotated[Many, tyro.conf.arg(metavar="PICTURE", help="Taken away; likewise.")] = ()
-    grid: tyro.conf.OmitArgPrefixes[Grid] = field(default_factory=Grid)
-    machine: tyro.conf.OmitArgPrefixes[Machine] = field(default_factory=Machine)
-    json: Json = False
-
-    def run(self) -> int:
-        """Write the sum."""
-        from latentlab.services.commands import build_picture
-        from latentlab.services.directions_groups import combine
-        from latentlab.services.export import save_latents
-
-        with working(self.machine, self.json) as work:
-            sides = [
-                [work.latents(self.model, text) for text in texts]
-                for texts in (self.plus, self.minus)
-            ]
-            total = combine(*sides)
-            entry = work.context.library.resolve(self.model)
-            spec = work.context.library.backend(self.model).spec
-            picture = build_picture(spec, model=entry.id, stored=total, space=total.space)
-            if self.out.suffix in (".safetensors", ".npz"):
-                save_latents(self.out, total, picture)
-            else:
-                layout = self.grid.layout()
-                work.run("export_png", path=self.out, picture=picture, stored=total, layout=layout)
-        if self.json:
-            print_json({"out": self.out, "picture": picture.model_dump(mode="json")})
-        else:
-            print(f"sum of {len(self.plus)} minus {len(self.minus)} in {self.out}")
-        return 0
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,17 @@ def name_in(name: str, space: LatentSpace, parts: Sequence[str]) -> str:
     return f"{name} ({BOTH if choice.id == ALL else choice.id})"
 
 
+def moved_text(names: Iterable[str]) -> str:
+    """Return which parts a direction moves, in words: ``Global part, Local part 1``.
+
+    Empty for the only part of a space that does not tell parts apart.
+    """
+    found = sorted(names)
+    if len(found) == 1 and part_title(found[0]) == found[0]:
+        return ""
+    return ", ".join(map(part_title, found))
+
+
 def heading_in(space: LatentSpace, parts: Sequence[str]) -> str:
     """Return the heading of directions that come with a model: ``Global part``, ``Both parts``."""
     choice = choice_of(space, parts)

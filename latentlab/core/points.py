@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,9 @@ class PointSet:
         coordinates: ready-made layouts, float32 ``(N, 2)``, by method (``tsne``, ``umap`` ...).
         picture_map: float32 ``(k, D)``: takes a latent, its parts flat in the order of their names,
             to k numbers whose Euclidean distances are like those between pictures; the row that
-            changes pictures most comes first. ``None`` where it is not known.
+            changes pictures most comes first. ``None`` where it is not known. Zero for parts of
+            which it is not known.
+        placed_by: the parts that ``coordinates`` were made from; all when none are named.
     """
 
     model: str
@@ -44,6 +47,7 @@ class PointSet:
     labels: Mapping[str, LabelColumn] = field(default_factory=dict)
     coordinates: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     picture_map: NDArray[np.float32] | None = None
+    placed_by: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,3 +64,32 @@ class PointSet:
             self.space,
             {name: np.asarray(array[chosen], np.float32) for name, array in self.parts.items()},
         )
+
+
+def narrowed_points(points: PointSet, parts: Sequence[str]) -> PointSet:
+    """Return points with some parts of their latents alone: what a map of these parts is made of.
+
+    Ready-made layouts stay where they are of just these parts, the picture map where it is known
+    for each of them.
+
+    Args:
+        points: of a whole space.
+        parts: names; all of them when none are given.
+    """
+    names = sorted(points.parts)
+    kept = [name for name in names if not parts or name in parts]
+    sizes = [math.prod(points.parts[name].shape[1:]) for name in names]
+    starts = dict(zip(names, np.cumsum([0, *sizes])))
+    turn = points.picture_map
+    if turn is not None:
+        columns = [turn[:, starts[n] : starts[n] + sizes[names.index(n)]] for n in kept]
+        known = all(np.abs(column).max() > 0 for column in columns)
+        turn = np.concatenate(columns, axis=1) if known else None
+    same = set(kept) == set(points.placed_by or names)
+    return replace(
+        points,
+        parts={name: array for name, array in points.parts.items() if name in kept},
+        picture_map=turn,
+        coordinates=points.coordinates if same else {},
+        placed_by=(),
+    )

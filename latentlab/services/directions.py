@@ -8,6 +8,7 @@ no torch.
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
+from latentlab.core.parts import chosen_parts, name_in
 from latentlab.core.points import PRIOR
 from latentlab.services.directions_data import (
     OWN_GROUP,
@@ -75,8 +77,12 @@ def fit_label_directions(
     attributes: str | None = None,
     held_out: str | None = None,
     mirror: bool = False,
+    parts: tuple[str, ...] = (),
 ) -> Made:
     """Return the directions of labels, one a class for a categorical label.
+
+    What moves some parts of the latents alone is called so: ``smiling (local)``; see
+    ``core.parts.name_in``.
 
     Args:
         context: of the job.
@@ -90,6 +96,8 @@ def fit_label_directions(
         attributes: a table of labels for the images.
         held_out: other images, whose deviation is the slider unit; ``source`` itself if none.
         mirror: fit on mirrored images too.
+        parts: of the latents that the directions move, as ``core.parts.chosen_parts`` takes them;
+            all when none are given.
 
     Raises:
         LatentLabError: the model cannot encode, there is no such label, or it never varies.
@@ -101,16 +109,18 @@ def fit_label_directions(
     if method not in LABEL_METHODS:
         raise no_method(method, LABEL_METHODS)
     backend = context.library.backend(model)
-    data = yield from encoded_data(context, model, source, split, count, attributes, mirror)
+    space = backend.spec.space()
+    kept = chosen_parts(space, parts)
+    data = yield from encoded_data(context, model, source, split, count, attributes, mirror, kept)
     columns = factors(data.labels)
     if not labels or not columns:
         known = ", ".join(f.name for f in columns[:8]) or "none that vary"
         raise LatentLabError(f"Choose a label to find the direction of; there are: {known}.")
     wanted = with_evidence(chosen_factors(columns, labels), labels)
-    others = flat_vectors(data.space, orthogonal_to)
+    others = flat_vectors(space, orthogonal_to, data.space)
     held = data
     if held_out is not None:
-        held = yield from encoded_data(context, model, held_out, None, count)
+        held = yield from encoded_data(context, model, held_out, None, count, parts=kept)
     found = yield from fit_vectors(
         data.latents,
         columns,
@@ -127,7 +137,7 @@ def fit_label_directions(
         held.latents,
         method=method,
         fingerprint=backend.spec.fingerprint,
-        provenance=source_of(data, orthogonal_to) | {"scale_of": dict(held.about)},
+        provenance=source_of(data, orthogonal_to, parts) | {"scale_of": dict(held.about)},
         groups={f.name: OWN_GROUP for f in wanted if f.name == f.label},
     )
-    return tuple(made.values())
+    return tuple(replace(one, name=name_in(one.name, space, parts)) for one in made.values())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
+from latentlab.core.parts import chosen_parts, name_in, narrowed
 from latentlab.core.spec import LatentSpace
 from latentlab.core.suggest import did_you_mean
 from latentlab.services.directions_data import (
@@ -32,9 +33,11 @@ SMALLEST_UNIT = 1e-6
 
 
 def principal_component_directions(
-    context: Context, *, model: str, path: str, count: int = 10
+    context: Context, *, model: str, path: str, count: int = 10, parts: tuple[str, ...] = ()
 ) -> Made:
     """Return the axes along which the pictures of a points file vary most: ``PC 1``, ``PC 2`` ...
+
+    With ``parts``, the axes of these parts of the latents: ``PC 1 (local)``.
 
     Where it is not known what the latents change in the picture, it is the latents that vary most.
     ``provenance["share"]`` is an axis's share of the whole variance; the slider unit is the
@@ -42,7 +45,8 @@ def principal_component_directions(
     """
     backend = context.library.backend(model)
     yield 0, 1, "reading the points"
-    data = points_data(backend, path, rows=np.zeros(1, np.int64))
+    data = points_data(backend, path, rows=np.zeros(1, np.int64), parts=parts)
+    space = backend.spec.space(data.space.name)
     points = int(data.about["count"])
     most = min(MAX_COMPONENTS, data.space.size, points - 1)
     if not 1 <= count <= most:
@@ -50,28 +54,35 @@ def principal_component_directions(
             f"These points have 1 to {most} principal components here, not {count}."
         )
     method, found = yield from context.lane.run(
-        "latentlab.services.directions_axes:components_in_lane", path=path, count=count
+        "latentlab.services.directions_axes:components_in_lane",
+        path=path,
+        count=count,
+        parts=chosen_parts(space, parts) if parts else (),
     )
     return tuple(
         Direction(
-            name=f"PC {i + 1}",
+            name=name_in(f"PC {i + 1}", space, parts),
             space=data.space.name,
             vector=vector,
             scale=max(deviation, SMALLEST_UNIT),
             method=method,
             fingerprint=backend.spec.fingerprint,
             group=COMPONENTS_GROUP,
-            provenance=source_of(data) | {"count": points, "share": share},
+            provenance=source_of(data, (), parts) | {"count": points, "share": share},
         )
         for i, (vector, deviation, share) in enumerate(found)
     )
 
 
 def components_in_lane(
-    report: Callable[[int, int, str], None], path: str, count: int
+    report: Callable[[int, int, str], None],
+    path: str,
+    count: int,
+    parts: tuple[str, ...] = (),
 ) -> tuple[str, list[tuple[dict[str, Any], float, float]]]:
     """Return the method, and of each component its unit vector by part, deviation and share."""
     from latentlab.core.pointfile import read_points
+    from latentlab.core.points import narrowed_points
     from latentlab.latent.components import (
         by_part,
         picture_components,
@@ -79,7 +90,7 @@ def components_in_lane(
         scores,
     )
 
-    points = read_points(Path(path))
+    points = narrowed_points(read_points(Path(path)), parts)
     found, method = None, "principal component"
     if points.picture_map is not None and count <= len(points.picture_map):
         found = picture_components(points)
@@ -129,20 +140,19 @@ def dimension_directions(
     if wrong or not indices:
         asked = f"not {wrong[0]}" if wrong else "and at least one must be named"
         raise LatentLabError(f"Part '{part}' has dimensions 0 to {size - 1}, {asked}.")
-    first = sum(known.size for known in found.parts[: names.index(part)])
-    spread = None
+    moving, spread = narrowed(found, (part,)), None
     if path is not None or found.part(part).kind != "gaussian":
-        spread = spread_data(backend, found, path)
+        spread = spread_data(backend, moving, path)
     made = []
     for index in indices:
-        vector = np.zeros(found.size)
-        vector[first + index] = 1.0
-        scale = 1.0 if spread is None else float(spread.latents[:, first + index].std())
+        vector = np.zeros(size)
+        vector[index] = 1.0
+        scale = 1.0 if spread is None else float(spread.latents[:, index].std())
         made.append(
             Direction(
                 name=f"{part}[{index}]",
                 space=found.name,
-                vector=_by_part(found, vector),
+                vector=_by_part(moving, vector),
                 scale=max(scale, SMALLEST_UNIT),
                 method="dimension",
                 fingerprint=backend.spec.fingerprint,

@@ -18,6 +18,7 @@ from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.labels import LabelColumn
 from latentlab.core.latents import Latents
+from latentlab.core.parts import chosen_parts, narrowed
 from latentlab.core.pictures import check_stored
 from latentlab.core.points import PRIOR
 from latentlab.core.spec import LatentSpace
@@ -41,6 +42,8 @@ SAMPLES = 1000
 """Samples of a model that the probe reads, unless more are asked for."""
 SPREAD_POINTS = 10_000
 """Points of a map that set a slider unit."""
+SPREAD_NUMBERS = 2**24
+"""Latent values that do so at most."""
 PRIOR_SAMPLES = 2048
 """Prior samples that set a slider unit where no encoded data is known."""
 PRIOR_SEED = 900_010
@@ -168,6 +171,7 @@ def encoded_data(
     count: int | None = None,
     attributes: str | None = None,
     mirror: bool = False,
+    parts: Sequence[str] = (),
 ) -> Generator[Step, None, EncodedData]:
     """Encode a data set, or take its points from the cache, where maps keep them.
 
@@ -180,6 +184,7 @@ def encoded_data(
         count: at most so many images.
         attributes: a table of labels for images in a folder or zip.
         mirror: encode every image's mirror too.
+        parts: of the latents; all when none are given.
 
     Raises:
         LatentLabError: the model cannot encode, or the data cannot be opened.
@@ -198,9 +203,9 @@ def encoded_data(
             count=SAMPLES if count is None else count,
             reader="probe",
         )
-        return points_data(backend, ready.path)
+        return points_data(backend, ready.path, parts=parts)
     if mirror:
-        return (yield from _mirrored(context, backend, source, split, count, attributes))
+        return (yield from _mirrored(context, backend, source, split, count, attributes, parts))
     if "encode" not in backend.spec.capabilities:
         raise LatentLabError(
             f"'{backend.spec.id}' cannot take images in, so no direction can be fitted on labelled "
@@ -214,7 +219,7 @@ def encoded_data(
         count=MAX_POINTS if count is None else count,
         attributes=attributes,
     )
-    found = points_data(backend, ready.path)
+    found = points_data(backend, ready.path, parts=parts)
     about = dict(found.about) | ({} if attributes is None else {"attributes": attributes})
     return replace(found, about=about)
 
@@ -226,6 +231,7 @@ def _mirrored(
     split: str | None,
     count: int | None,
     attributes: str | None,
+    parts: Sequence[str],
 ) -> Generator[Step, None, EncodedData]:
     from latentlab.data.mirror import Mirrored
     from latentlab.evaluation.encode import encode_images
@@ -234,13 +240,17 @@ def _mirrored(
     shape = backend.spec.image_shape
     views = Mirrored((yield from opened(context.lane, shape, source, split, count, attributes)))
     latents = yield from encode_images(backend, views, "encoding images")
-    space = backend.spec.space()
+    space = narrowed(backend.spec.space(), parts)
     about = dict(views.describe()) | ({} if split is None else {"split": split})
     return EncodedData(space, flatten(space, latents.parts), views.labels, about, views.shown)
 
 
 def points_data(
-    backend: Any, path: str, rows: NDArray[np.int64] | None = None, limit: int | None = None
+    backend: Any,
+    path: str,
+    rows: NDArray[np.int64] | None = None,
+    limit: int | None = None,
+    parts: Sequence[str] = (),
 ) -> EncodedData:
     """Return the points of a file as encoded data.
 
@@ -249,6 +259,7 @@ def points_data(
         path: of the points file.
         rows: only these points; all when not given.
         limit: at most so many, spread evenly.
+        parts: of the latents; all when none are given.
 
     Raises:
         LatentLabError: they are of another model, or of weights that have changed since, or there
@@ -265,6 +276,7 @@ def points_data(
         )
     space = backend.spec.space(points.space)
     points.latents([0]).check(space)
+    space = narrowed(space, parts)
     named = Path(points.source)
     name = named.name if named.is_absolute() else points.source.partition(":")[0]
     about = {"name": name, "source": points.source, "count": len(points)}
@@ -284,15 +296,22 @@ def spread_data(backend: Any, space: LatentSpace, path: str | None = None) -> En
     """Return latents whose deviation along a direction is one slider unit.
 
     They are the points of ``path``, or else of the map that comes with the model, or else prior
-    samples.
+    samples; of wide latents fewer.
+
+    Args:
+        backend: of the model.
+        space: of the latents, or some parts of it (see ``core.parts.narrowed``).
+        path: of a points file.
 
     Raises:
         LatentLabError: the points of ``path`` lie in another space.
     """
     from latentlab.services.maps import bundled_map
 
+    limit = max(2, min(SPREAD_POINTS, SPREAD_NUMBERS // space.size))
+    parts = [part.name for part in space.parts]
     if path is not None:
-        found = points_data(backend, path, limit=SPREAD_POINTS)
+        found = points_data(backend, path, limit=limit, parts=parts)
         if found.space.name == space.name:
             return found
         raise LatentLabError(
@@ -300,7 +319,7 @@ def spread_data(backend: Any, space: LatentSpace, path: str | None = None) -> En
         )
     bundled = bundled_map(backend.spec.id, backend.spec.fingerprint)
     if bundled is not None:
-        found = points_data(backend, str(bundled), limit=SPREAD_POINTS)
+        found = points_data(backend, str(bundled), limit=limit, parts=parts)
         if found.space.name == space.name:
             return found
     return _prior_data(backend, space)
@@ -310,7 +329,7 @@ def _prior_data(backend: Any, space: LatentSpace) -> EncodedData:
     from latentlab.evaluation.measure import prior_latents, prior_seeds
     from latentlab.latent.directions import flatten
 
-    count = max(2, min(PRIOR_SAMPLES, 2**24 // space.size))
+    count = max(2, min(PRIOR_SAMPLES, SPREAD_NUMBERS // backend.spec.space(space.name).size))
     latents = prior_latents(backend, space.name, prior_seeds(PRIOR_SEED, count))
     rows = flatten(space, latents.parts)
     return EncodedData(space, rows, about={"source": PRIOR, "count": count})
@@ -340,18 +359,35 @@ def no_method(method: str, known: Sequence[str]) -> LatentLabError:
     return LatentLabError(f"There is no method '{method}'{did_you_mean(method, known)}")
 
 
-def flat_vectors(space: LatentSpace, directions: Sequence[Direction]) -> list[Float]:
-    """Return directions as ``(D,)`` each; ``LatentLabError`` if one is of another space."""
+def flat_vectors(
+    space: LatentSpace, directions: Sequence[Direction], parts: LatentSpace | None = None
+) -> list[Float]:
+    """Return directions as ``(D,)`` each; ``LatentLabError`` if one is of another space.
+
+    Args:
+        space: of the model.
+        directions: any.
+        parts: some of its parts: the vectors are cut down to these, and those that move none of
+            them are left out.
+    """
     from latentlab.latent.directions import flat_vector
 
     for direction in directions:
         direction.check(space)
-    return [flat_vector(space, direction) for direction in directions]
+    found = [flat_vector(parts or space, direction) for direction in directions]
+    return [vector for vector in found if np.abs(vector).max() > 0]
 
 
-def source_of(data: EncodedData, orthogonal_to: Sequence[Direction] = ()) -> dict[str, Any]:
-    """Return what provenance says of the data and of what was left alone."""
-    found: dict[str, Any] = {"data": dict(data.about)}
+def moved_parts(space: LatentSpace, parts: Sequence[str]) -> dict[str, Any]:
+    """Return what provenance says of the parts that a direction moves; nothing for all."""
+    return {"parts": list(chosen_parts(space, parts))} if parts else {}
+
+
+def source_of(
+    data: EncodedData, orthogonal_to: Sequence[Direction] = (), parts: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what provenance says of the data, of what was left alone, and of what moves."""
+    found: dict[str, Any] = {"data": dict(data.about)} | moved_parts(data.space, parts)
     if orthogonal_to:
         found["orthogonal_to"] = [direction.name for direction in orthogonal_to]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
+from latentlab.core.parts import narrowed
 from latentlab.core.spec import LatentSpace
 from latentlab.services.directions_data import (
     OWN_GROUP,
@@ -21,6 +22,7 @@ from latentlab.services.directions_data import (
     Made,
     Step,
     flat_vectors,
+    moved_parts,
     no_method,
     picture_rows,
     points_data,
@@ -51,6 +53,7 @@ def fit_group_direction(
     positive_points: Points = (),
     negative_points: Points = (),
     directions: Mapping[str, Direction] | None = None,
+    parts: tuple[str, ...] = (),
 ) -> Made:
     """Return the direction from one group of pictures to another, as a tuple of one.
 
@@ -66,6 +69,7 @@ def fit_group_direction(
         positive_points: points of it that belong to the group too.
         negative_points: likewise.
         directions: the person's own, which the pictures' edits may name.
+        parts: of the latents that the direction moves; all when none are given.
 
     Raises:
         LatentLabError: an empty group, too few pictures for a classifier, or groups that are alike.
@@ -78,7 +82,7 @@ def fit_group_direction(
     backend = context.library.backend(model)
     yield 0, 2, "taking the pictures"
     sides = [
-        _group(context, backend, items, directions or {}, path, points)
+        _group(context, backend, items, directions or {}, path, points, parts)
         for items, points in ((positive, positive_points), (negative, negative_points))
     ]
     space, counts = _one_space(sides), [len(rows) for _, rows in sides]
@@ -87,7 +91,8 @@ def fit_group_direction(
             f"A classifier needs at least {MIN_EACH} pictures in each group; there are "
             f"{counts[0]} and {counts[1]}: add more, or choose 'mean difference'."
         )
-    groups, others = [rows for _, rows in sides], flat_vectors(space, orthogonal_to)
+    others = flat_vectors(backend.spec.space(space.name), orthogonal_to, space)
+    groups = [rows for _, rows in sides]
     vector, figure = yield from _told_apart(context, name, groups, method, others)
     yield 1, 2, "fitted"
     spread = spread_data(backend, space, path)
@@ -99,7 +104,7 @@ def fit_group_direction(
         method=method,
         fingerprint=backend.spec.fingerprint,
         group=OWN_GROUP,
-        provenance=_group_source(counts, figure, spread, orthogonal_to),
+        provenance=_group_source(counts, figure, spread, orthogonal_to) | moved_parts(space, parts),
     )
     return (direction,)
 
@@ -148,6 +153,7 @@ def _group(
     directions: Mapping[str, Direction],
     path: str | None,
     points: Points,
+    parts: Sequence[str] = (),
 ) -> tuple[LatentSpace, Float]:
     """Return the latents of one group, ``(n, D)``, and their space."""
     from latentlab.latent.directions import flatten
@@ -156,12 +162,12 @@ def _group(
     found: list[tuple[LatentSpace, Float]] = []
     if len(items):
         latents = picture_rows(context, _own_items(context, backend, items), directions)
-        space: LatentSpace = backend.spec.space(latents.space)
+        space: LatentSpace = narrowed(backend.spec.space(latents.space), parts)
         found.append((space, flatten(space, latents.parts)))
     if len(chosen):
         if path is None:
             raise LatentLabError("Points need the file that they are in: choose a map first.")
-        data = points_data(backend, path, rows=chosen)
+        data = points_data(backend, path, rows=chosen, parts=parts)
         found.append((data.space, data.latents))
     if not found:
         raise LatentLabError("Both groups need at least one picture: add one to the empty group.")
@@ -198,8 +204,9 @@ def difference_direction(
     end: Item,
     path: str | None = None,
     directions: Mapping[str, Direction] | None = None,
+    parts: tuple[str, ...] = (),
 ) -> Made:
-    """Return the direction from one picture to another, as a tuple of one.
+    """Return the direction from one picture to another in some parts, as a tuple of one.
 
     ``provenance["distance"]`` is how many slider units lead from the one to the other. A picture
     of several images stands for their mean.
@@ -208,11 +215,17 @@ def difference_direction(
 
     backend = context.library.backend(model)
     yield 0, 1, "taking the pictures"
-    sides = [_group(context, backend, (item,), directions or {}, None, ()) for item in (start, end)]
+    sides = [
+        _group(context, backend, (item,), directions or {}, None, (), parts)
+        for item in (start, end)
+    ]
     space = _one_space(sides)
     step = sides[1][1].mean(axis=0) - sides[0][1].mean(axis=0)
     if not np.abs(step).max() > 0:
-        raise LatentLabError("The two pictures have the same latent: choose two that differ.")
+        raise LatentLabError(
+            "The two pictures have the same latent"
+            f"{' in these parts' * bool(parts)}: choose two that differ."
+        )
     spread = spread_data(backend, space, path)
     found = make_direction(
         name,
@@ -226,7 +239,8 @@ def difference_direction(
             "data": {"name": "two pictures"},
             "count": sum(len(rows) for _, rows in sides),
             "scale_of": dict(spread.about),
-        },
+        }
+        | moved_parts(space, parts),
     )
     units = float(np.linalg.norm(step)) / found.scale
     return (replace(found, provenance=dict(found.provenance) | {"distance": units}),)
@@ -246,8 +260,12 @@ def picture_latents(
     return tuple(found)
 
 
-def combine(plus: Sequence[Latents], minus: Sequence[Latents] = ()) -> Latents:
+def combine(
+    plus: Sequence[Latents], minus: Sequence[Latents] = (), parts: Collection[str] = ()
+) -> Latents:
     """Return sum(plus) - sum(minus): A - B + C on latents, one row.
+
+    With ``parts``, in these alone; the others are those of the last of ``plus``.
 
     Latents of several rows stand for their mean, which is steadier than one example (Radford et al.
     2016, arXiv 1511.06434, section 6.3.2).
@@ -262,11 +280,12 @@ def combine(plus: Sequence[Latents], minus: Sequence[Latents] = ()) -> Latents:
         shapes
     ):
         raise LatentLabError("Only pictures of one latent space can be added: choose others.")
-    parts = {}
+    found = {}
     for name, array in plus[0].items():
         if array.dtype.kind != "f":
             raise LatentLabError("Tokens cannot be added: choose a model of continuous latents.")
-        added = sum(one[name].astype(np.float64).mean(axis=0) for one in plus)
-        taken = sum((one[name].astype(np.float64).mean(axis=0) for one in minus), 0.0)
-        parts[name] = np.asarray(added - taken, np.float32)[None]
-    return Latents(plus[0].space, parts)
+        moves = not parts or name in parts
+        added = sum(one[name].astype(np.float64).mean(axis=0) for one in plus[0 if moves else -1 :])
+        taken = (one[name].astype(np.float64).mean(axis=0) for one in (minus if moves else ()))
+        found[name] = np.asarray(added - sum(taken, 0.0), np.float32)[None]
+    return Latents(plus[0].space, found)

@@ -22,6 +22,7 @@ class _Combination:
     key: tuple[str, ...]
     base: Picture
     weight: float = 1.0
+    parts: tuple[str, ...] = ()
     latents: tuple[Latents, ...] = ()
     job: Job | None = None
 
@@ -117,7 +118,9 @@ class EditActions:
 
     # Vector arithmetic.
 
-    def combine(self, a: str, b: str, c: str, weight: float = 1.0) -> None:
+    def combine(
+        self, a: str, b: str, c: str, weight: float = 1.0, parts: tuple[str, ...] = ()
+    ) -> None:
         """Show C + weight * (A - B) of three kept pictures; weight 1 is A - B + C.
 
         Calls with the same pictures are one step of the history until ``end_merge``, so that a
@@ -128,13 +131,14 @@ class EditActions:
             b: id of the one that is taken away from it.
             c: id of the one that the difference is added to.
             weight: on the difference.
+            parts: of the latent that the difference moves; all when none are given.
         """
         with self.reporting():
             chosen = [self._kept_picture(item_id) for item_id in (a, b, c)]
             key = tuple(self.thumbnail_key(picture) for picture in chosen)
             here = self._combination
             if here is not None and here.key == key and (here.latents or here.job in self.jobs):
-                here.weight = weight
+                here.weight, here.parts = weight, parts
                 if here.latents:
                     self._show_combination(here)
                 return
@@ -142,7 +146,7 @@ class EditActions:
                 raise LatentLabError(
                     "Only pictures of one model and space can be added: choose three of one model."
                 )
-            self._combination = here = _Combination(key, chosen[2], weight)
+            self._combination = here = _Combination(key, chosen[2], weight, parts)
             self._ask_for_latents(here, chosen)
 
     def _kept_picture(self, item_id: str) -> Picture:
@@ -171,7 +175,7 @@ class EditActions:
 
     def _show_combination(self, here: _Combination) -> None:
         try:
-            found = edits.weighted_sum(*here.latents, here.weight)
+            found = edits.weighted_sum(*here.latents, here.weight, here.parts)
         except LatentLabError:
             self._combination = None
             raise
@@ -186,4 +190,6 @@ class EditActions:
         }
         weight = "" if here.weight == 1 else f", weight {here.weight:+.2f}"
         document = self.document.model_copy(update={"canvas": here.base.model_copy(update=made)})
-        self.apply(document, f"A - B + C{weight}", f"combine {' '.join(here.key)}")
+        where = f" in {', '.join(here.parts)}" if here.parts else ""
+        merge = f"combine {' '.join((*here.key, *here.parts))}"
+        self.apply(document, f"A - B + C{weight}{where}", merge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,8 +163,12 @@ def several_rows(picture: Picture, rows: Sequence[int], store: ArrayStore) -> Pi
     return picture.model_copy(update={"stored": stored, "photo": None, "photo_path": None})
 
 
-def weighted_sum(a: Latents, b: Latents, c: Latents, weight: float) -> Latents:
+def weighted_sum(
+    a: Latents, b: Latents, c: Latents, weight: float, parts: Collection[str] = ()
+) -> Latents:
     """Return ``weight * (a - b) + c``, one row each, summed in float64.
+
+    With ``parts``, in these alone; the others are those of ``c``.
 
     Raises:
         LatentLabError: other spaces or shapes, or parts that are no continuous numbers.
@@ -174,11 +178,11 @@ def weighted_sum(a: Latents, b: Latents, c: Latents, weight: float) -> Latents:
         raise LatentLabError("Only pictures of one latent space can be added: choose others.")
     if any(array.dtype.kind != "f" for array in a.values()):
         raise LatentLabError("Tokens cannot be added: choose a model of continuous latents.")
-    parts = {}
-    for name in c:
+    found = dict(c)
+    for name in c.keys() & set(parts or c):
         plus, minus, start = (np.asarray(one[name], np.float64) for one in (a, b, c))
-        parts[name] = (weight * (plus - minus) + start).astype(np.float32)
-    return Latents(c.space, parts)
+        found[name] = (weight * (plus - minus) + start).astype(np.float32)
+    return Latents(c.space, found)
 
 
 def kept(document: Document, picture: Picture) -> Document:

@@ -32,6 +32,7 @@ from latentlab.ui.widgets.direction_pages.groups_page import GroupsPage
 from latentlab.ui.widgets.direction_pages.labelling_page import LabellingPage
 from latentlab.ui.widgets.direction_pages.labels_page import LabelsPage
 from latentlab.ui.widgets.direction_pages.page import Page, Tools
+from latentlab.ui.widgets.direction_pages.parts_chooser import PartsChooser
 from latentlab.ui.widgets.direction_pages.results import Results
 from latentlab.ui.widgets.fit_result import SUFFIX, plain_file_name
 from latentlab.ui.widgets.flow_layout import FlowLayout
@@ -67,6 +68,7 @@ class DirectionsPanel(QWidget):
         self._controller = controller
         self.base = CanvasLatents(controller, self)
         self.results = Results(controller, self.base)
+        self.parts = PartsChooser(controller)
         self.pages: dict[str, Page] = {}
         self.choosers: dict[str, QToolButton] = {}
         self.import_button = QPushButton("&Import…")
@@ -88,7 +90,7 @@ class DirectionsPanel(QWidget):
     # Building.
 
     def _lay_out(self) -> None:
-        tools = Tools(self._controller, self.base, self._show_found)
+        tools = Tools(self._controller, self.base, self._show_found, self.parts)
         group = QButtonGroup(self)
         chooser = FlowLayout(spacing=2)
         inner = QWidget()
@@ -130,6 +132,7 @@ class DirectionsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(chooser)
+        layout.addWidget(self.parts)
         layout.addWidget(self.area, 1)
         layout.addLayout(foot)
 

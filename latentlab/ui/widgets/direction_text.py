@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latentlab.core.direction import Direction
+from latentlab.core.parts import moved_text
 from latentlab.ui.edits import readable
 from latentlab.ui.effects_model import SideEffect
 
@@ -80,6 +81,8 @@ def describe_direction(
     lines = [f"{title} (named {direction.name})" if title and title != own else own]
     lines.append(f"Found by: {direction.method or 'unknown'}")
     lines.append(f"1 σ = {direction.scale:.3g} latent units in space {direction.space}")
+    moved = moved_text(direction.vector)
+    lines += [f"Moves: {moved}"] if moved else []
     quality = fit_quality(known)
     lines += [quality] if quality else []
     for key, label, form in _FIGURES:

@@ -113,6 +113,7 @@ class ArithmeticPage(Page):
         self.name_box.returnPressed.connect(self.make)
         self.jobs.changed.connect(self._follow)
         self._controller.document_changed.connect(self._follow_result)
+        self._tools.parts.changed.connect(self._move_others)
 
     # The result.
 
@@ -134,12 +135,17 @@ class ArithmeticPage(Page):
         if not self.slider.isSliderDown():
             self._controller.end_merge()
 
+    def _move_others(self) -> None:
+        """Other parts are chosen: what is on the canvas is of the ones before."""
+        if self.isVisible() and self.result.picture is not None:
+            self._combine()
+
     def _combine(self) -> None:
         """Show the result on the canvas, once all three pictures are there."""
         self._say("")
         self._follow()
         if all(self._items):
-            self._controller.combine(*self._items, weight=self.weight)
+            self._controller.combine(*self._items, weight=self.weight, parts=self.parts)
         else:
             self.result.set_picture(None)
 
@@ -191,6 +197,7 @@ class ArithmeticPage(Page):
                 "start": self.item(b),
                 "end": self.item(a),
                 "directions": self._controller.own_directions(a, b),
+                **self.moving(),
             }
         except LatentLabError as error:
             self.jobs.fail(Failure(error.message, error.details))

@@ -199,6 +199,7 @@ class ComponentsPage(Page):
             "model": self.model_id,
             "path": path,
             "count": min(self.count_box.value(), most),
+            **self.moving(),
         }
         title = "Principal components"
         self.jobs.run("principal_component_directions", title, arguments, self._take)

@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from latentlab.core.direction import Direction
+from latentlab.core.parts import narrowed
 from latentlab.core.points import PointSet
 from latentlab.core.spec import LatentSpace
 from latentlab.ui.widgets.direction_pages.direction_strip import DirectionStrip
@@ -31,12 +32,10 @@ def dimension_direction(
         scale: its slider unit.
         fingerprint: of the weights.
     """
-    vector = {}
-    for one in space.parts:
-        flat = np.zeros(one.size, np.float32)
-        if one.name == part:
-            flat[index] = 1
-        vector[one.name] = flat.reshape(tuple(n or 1 for n in one.shape))
+    one = space.part(part)
+    flat = np.zeros(one.size, np.float32)
+    flat[index] = 1
+    vector = {part: flat.reshape(tuple(n or 1 for n in one.shape))}
     return Direction(f"{part}[{index}]", space.name, vector, scale, "dimension", fingerprint)
 
 
@@ -60,6 +59,7 @@ class DimensionsSection(QWidget):
     def __init__(self, tools: Tools, jobs: JobLine, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._controller = tools.controller
+        self._chosen = tools.parts
         self._jobs = jobs
         self._points: PointSet | None = None
         self._path: str | None = None
@@ -107,13 +107,14 @@ class DimensionsSection(QWidget):
         self.active_box.toggled.connect(self._follow_part)
         self.slider.valueChanged.connect(self._slid)
         self.box.valueChanged.connect(self._show)
+        self._chosen.changed.connect(self.follow_model)
 
     # What there is.
 
     @property
     def _space(self) -> LatentSpace | None:
         model = self._controller.model
-        return None if model is None else model.spec.space()
+        return None if model is None else narrowed(model.spec.space(), self._chosen.parts)
 
     def follow_model(self) -> None:
         """Offer the parts of the model."""

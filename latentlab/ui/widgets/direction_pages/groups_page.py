@@ -188,6 +188,7 @@ class GroupsPage(Page):
             "method": self.method_box.method,
             "orthogonal_to": self.locked.directions(),
             "directions": self._controller.own_directions(*first.pictures, *second.pictures),
+            **self.moving(),
         }
         path = first.path or second.path
         if path:

@@ -116,6 +116,7 @@ class LabellingPage(Page):
     def _connect(self) -> None:
         self.model.changed.connect(self._follow)
         self.model.changed.connect(self._soon.start)
+        self._tools.parts.changed.connect(self._soon.start)
         self.source_box.activated.connect(self._choose_source)
         self.name_box.textChanged.connect(self._follow)
         self.name_box.returnPressed.connect(self.strip.setFocus)
@@ -204,6 +205,7 @@ class LabellingPage(Page):
                 "negative": (self.model.group(NO),),
                 "method": self.method_box.method,
                 "orthogonal_to": self.locked.directions(),
+                **self.moving(),
             }
         except LatentLabError as error:
             self.jobs.fail(Failure(error.message, error.details))

@@ -211,6 +211,7 @@ class LabelsPage(Page):
             "method": self.method,
             "count": self.count_box.value(),
             "orthogonal_to": self.locked.directions(),
+            **self.moving(),
         }
         if self.data.split:
             arguments["split"] = self.data.split

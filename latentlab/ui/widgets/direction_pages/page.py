@@ -12,9 +12,11 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidg
 from latentlab.core.direction import Direction
 from latentlab.core.document import Picture
 from latentlab.core.latents import Latents
+from latentlab.core.parts import narrowed
 from latentlab.core.spec import LatentSpace
 from latentlab.ui.widgets.direction_pages.canvas_latents import CanvasLatents
 from latentlab.ui.widgets.direction_pages.job_line import JobLine
+from latentlab.ui.widgets.direction_pages.parts_chooser import PartsChooser
 
 Show = Callable[[Sequence[Direction]], None]
 Item = tuple[Picture, Latents | None]
@@ -28,11 +30,13 @@ class Tools:
         controller: of the window.
         base: the image that strips move.
         show: shows directions that were found.
+        parts: of the latent, that new directions move.
     """
 
     controller: Any
     base: CanvasLatents
     show: Show
+    parts: PartsChooser
 
 
 class Page(QWidget):
@@ -73,9 +77,18 @@ class Page(QWidget):
 
     @property
     def space(self) -> LatentSpace | None:
-        """The space of the model that directions are found in."""
+        """The space of the model that directions are found in, cut down to the chosen parts."""
         model = self._controller.model
-        return None if model is None else model.spec.space()
+        return None if model is None else narrowed(model.spec.space(), self.parts)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that new directions move; none for all."""
+        return self._tools.parts.parts
+
+    def moving(self) -> dict[str, Any]:
+        """Return the argument of a job that says what the new directions move."""
+        return {"parts": self.parts} if self.parts else {}
 
     def item(self, picture: Picture) -> Item:
         """Return a picture as jobs take it; ``LatentLabError`` if its latents are gone."""
