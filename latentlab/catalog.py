@@ -30,6 +30,7 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
     "latentlab.backends": (
         Row("vae", "Variational autoencoder", "latentlab.backends.vae:VaeBackend"),
         Row("diffusion", "Diffusion model", "latentlab.backends.diffusion:DiffusionBackend"),
+        Row("flow", "Normalizing flow", "latentlab.backends.flow:FlowBackend"),
     ),
     "latentlab.panels": (
         Row(
@@ -118,6 +119,14 @@ FAMILIES: tuple[Family, ...] = (
         "latentlab.training.families.vae:VaeTrainer",
         "latentlab.core.families.vae:VaeSettings",
         "Encodes images to a smooth space and decodes them again: quick to train, a little soft.",
+    ),
+    Family(
+        "flow",
+        "Normalizing flow",
+        "latentlab.training.families.flow:FlowTrainer",
+        "latentlab.core.families.flow:FlowSettings",
+        "Turns images into numbers and back without loss: likelihoods, and parts that can be "
+        "switched.",
     ),
     Family(
         "diffusion",

@@ -11,6 +11,7 @@ from torch import nn
 from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
 from latentlab.backends.vae import VaeBackend, vae_spec
 from tests.diffusion_models import tiny_diffusion
+from tests.flow_models import tiny_flow
 
 
 def randomise(network: nn.Module, seed: int = 0) -> None:
@@ -52,6 +53,12 @@ BACKENDS: dict[str, Callable[[], Any]] = {
     "vae-256": lambda: small_vae(image_size=256, width=4),
     "diffusion": lambda: tiny_diffusion(class_names=("cat", "dog")),
     "diffusion-unconditional": lambda: tiny_diffusion(attribute_names=()),
+    "flow": tiny_flow,
+    "flow-plain": lambda: tiny_flow(global_dim=0),
+    "flow-every-layer": lambda: tiny_flow(
+        splits=2, couplings=4, bottom_steps=1, global_prior="flow", dequantisation="variational"
+    ),
+    "flow-grey-5-bits": lambda: tiny_flow(channels=1, bits=5, couplings=1, activation="relu"),
 }
 
 QUICK_ENCODE: dict[str, dict[str, Any]] = {"diffusion": {"steps": 4}}

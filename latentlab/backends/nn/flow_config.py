@@ -92,6 +92,21 @@ class FlowConfig(Frozen):
         return self
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """No flow here is told a class."""
+        return ()
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Nor attributes."""
+        return ()
+
+    @property
+    def condition_dim(self) -> int:
+        """So there is no condition vector."""
+        return 0
+
+    @property
     def levels(self) -> int:
         """Squeezes, and local parts: one a level."""
         return len(self.steps)
