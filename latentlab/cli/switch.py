@@ -302,28 +302,30 @@ class Switch:
                 print(f"{words[int(name) - 1]}: {text}")
         for one in checks:
             i, j = one.cell
-            print(f"{words[i]} with {words[j]}: {check_words(one)}")
+            print(f"row {words[i]}, column {words[j]}: {check_words(one)}")
 
 
 def trip_words(trip: RoundTrip) -> str:
     """Return a round trip for a person; empty where nothing was measured."""
     words = []
     if trip.psnr_db == float("inf"):
-        words.append("comes back exactly")
+        words.append("the photograph comes back exactly")
     elif trip.psnr_db is not None:
         most = trip.max_level_error
-        words.append(f"comes back with {trip.psnr_db:.1f} dB, {most} of 255 levels off at most")
+        words.append(
+            f"the photograph comes back at {trip.psnr_db:.1f} dB, at most {most} levels off"
+        )
     if trip.latent_error is not None:
-        words.append(f"its latents to {trip.latent_error:.1e} sigma")
+        words.append(f"latents come back to {trip.latent_error:.1e} sigma")
     return ", ".join(words)
 
 
 def check_words(check: SwitchCheck) -> str:
     """Return a check for a person."""
-    text = f"its other parts come back to {check.local_error:.1e} sigma"
+    text = f"local parts come back to {check.local_error:.1e} sigma"
     if check.global_shift_sigma is None or check.apart_sigma is None:
         return text
     return (
-        f"{text}; its global part is encoded {check.global_shift_sigma:.2g} sigma away, where the "
-        f"two sources are {check.apart_sigma:.2g} apart"
+        f"{text}; the global part, encoded again, moves by {check.global_shift_sigma:.2g} sigma "
+        f"(the two sources are {check.apart_sigma:.2g} apart)"
     )

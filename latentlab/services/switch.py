@@ -65,8 +65,9 @@ class RoundTrip:
             ``None`` where there is no photograph, or the picture was edited since.
         max_level_error: largest difference of these bytes, in levels of 255; ``None`` likewise.
         latent_error: largest difference between its latents and those of its picture, which is not
-            clamped to the range of images, in standard deviations of the prior. A part that the
-            model's encoder only estimates is held. ``None`` for models that do not encode exactly.
+            clamped to the range of images, in standard deviations of the prior; infinite where it
+            overflows. A part that the model's encoder only estimates is held. ``None`` for models
+            that do not encode exactly.
     """
 
     psnr_db: float | None = None

@@ -139,8 +139,6 @@ def _encoded_again(
     images = backend.decode(
         parts, space=latents.space, condition=condition, options={**options, "clamp": False}
     )
-    if not bool(torch.isfinite(images).all()):
-        raise LatentLabError("A switched picture is not finite: choose other sources.")
     hold = {name: parts[name] for name in _estimated(sources)}
     asked: dict[str, Any] = {"reconstruct": False, **({"hold": hold} if hold else {})}
     *_, last = backend.encode(images, condition=condition, options=asked)
@@ -157,7 +155,12 @@ def _largest(
         np.abs(again[name].astype(np.float64) - latents[name]).reshape(latents.batch, -1).max(1)
         for name in names
     ]
-    return tuple(float(value) for value in np.max(rows, axis=0))
+    return tuple(_or_infinite(value) for value in np.max(rows, axis=0))
+
+
+def _or_infinite(value: float) -> float:
+    """Return a figure; where a picture overflowed, nothing of it came back."""
+    return float(value) if np.isfinite(value) else float("inf")
 
 
 @torch.inference_mode()
@@ -174,7 +177,7 @@ def _shifts(
     )
     shift = _rms((mean - latents[GLOBAL]) / sigma)
     apart = _rms((rows.astype(np.float64) - columns) / sigma)
-    return [(float(a), float(b)) for a, b in zip(shift, apart)]
+    return [(_or_infinite(a), _or_infinite(b)) for a, b in zip(shift, apart)]
 
 
 def _posterior(sources: Sources, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,9 @@ def draw_switch(
     if heads is not None:
         left = compose_grid(heads, len(heads), padding, scale)
         top = compose_grid(heads, 1, padding, scale)
-        edge = (left.shape[1] + _GAP, top.shape[0] + _GAP)
+        # Farther away than the images are from one another.
+        gap = 2 * _GAP + padding * scale
+        edge = (left.shape[1] + gap, top.shape[0] + gap)
         sheet = np.full(
             (edge[1] + len(left), edge[0] + top.shape[1], channels), BACKGROUND, np.uint8
         )
