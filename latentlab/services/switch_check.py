@@ -147,6 +147,7 @@ def _encoded_again(
     return images, again
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _largest(
     again: Mapping[str, Array], latents: Latents, names: Sequence[str]
 ) -> tuple[float, ...]:
@@ -163,6 +164,7 @@ def _or_infinite(value: float) -> float:
     return float(value) if np.isfinite(value) else float("inf")
 
 
+@np.errstate(invalid="ignore", over="ignore")
 @torch.inference_mode()
 def _shifts(
     sources: Sources, cells: Sequence[Cell], images: Tensor, latents: Latents

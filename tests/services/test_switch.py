@@ -248,6 +248,22 @@ def test_a_latent_error_is_found() -> None:
     assert trips["s1"].latent_error == pytest.approx(0.125, abs=1e-5)
 
 
+def test_what_overflows_does_not_come_back() -> None:
+    model = Halves()
+    rows = stored_rows(model, 1)
+    wild = Latents("latent", {**rows.parts, "global": np.array([[1e4, 0]], np.float32)})
+    switch = matrix(model, [kept(model, wild), kept(model, rows)])
+    stored = {"s0": wild, "s1": rows}
+    trips = made(model, switch, stored=stored).round_trip
+    job = switch_check_job(context(model), switch=switch, stored=stored, cells=[(0, 1), (1, 0)])
+    checks = follow(job)[0]
+    assert trips["s0"].latent_error == float("inf")
+    assert trips["s1"].latent_error < 1e-5
+    assert checks[0].local_error == float("inf")
+    assert checks[0].global_shift_sigma == float("inf")
+    assert checks[1].local_error < 1e-5
+
+
 def test_a_model_that_only_estimates_has_no_latent_error() -> None:
     model = Halves("amortised")
     switch = matrix(model, [sample(model, 1), sample(model, 2)])
