@@ -11,12 +11,14 @@ import pytest
 
 from latentlab import catalog
 from latentlab.backends.nn.diffusion import DiffusionConfig
+from latentlab.backends.nn.flow import FlowConfig
 from latentlab.backends.nn.probe import ProbeConfig
 from latentlab.backends.nn.vae import VaeConfig
 from latentlab.catalog import FAMILIES, TRAINERS
 from latentlab.core.errors import LatentLabError
 from latentlab.core.families.base import FamilySettings, ModelTable, setting
 from latentlab.core.families.diffusion import DiffusionSettings
+from latentlab.core.families.flow import FlowSettings
 from latentlab.core.families.probe import ProbeSettings
 from latentlab.core.families.registry import family_title, known_families, model_table
 from latentlab.core.families.vae import VaeSettings
@@ -60,6 +62,7 @@ def test_settings_are_read_without_torch() -> None:
             DiffusionConfig,
             {"image_size", "channels", "class_names", "attribute_names"},
         ),
+        (FlowSettings, FlowConfig, {"image_size", "channels"}),
         (ProbeSettings, ProbeConfig, {"image_size", "channels", "labels"}),
     ],
 )
@@ -116,7 +119,7 @@ steps = 1
 
 
 def test_a_plugged_in_backend_brings_its_settings(plugin: str) -> None:
-    assert known_families() == ("vae", "diffusion", "probe", "mine")
+    assert known_families() == ("vae", "flow", "diffusion", "probe", "mine")
     if plugin == "Absent":
         with pytest.raises(LatentLabError, match=r"line 3: 'mine' .* cannot be used"):
             parse_recipe(TEXT)

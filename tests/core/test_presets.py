@@ -26,12 +26,15 @@ from latentlab.core.recipe_comments import commented_toml
 from latentlab.core.spec import Provenance
 from latentlab.data.facts import source_facts
 from latentlab.training.data import open_training
+from latentlab.training.families.flow import parse_settings as flow_settings
 from latentlab.training.families.probe import parse_settings as probe_settings
 from latentlab.training.families.vae import parse_settings as vae_settings
 from latentlab.training.sampler import Sampler
 from tests.data.image_files import encode, noise_image, write_tree, write_zip
 from tests.data.test_readers import ATTRIBUTES, celeba_list, cifar_batch, digits, idx_bytes
 
+SMALL_GOOD = (("diffusion", "good"), ("flow", "good"))
+"""Slow families, whose second preset is of small images too."""
 FAMILY_IDS = [family.id for family in FAMILIES]
 
 
@@ -43,7 +46,7 @@ def test_every_preset_is_a_whole_recipe(family: str, preset: str) -> None:
     assert info.summary.endswith(".")
     recipe = preset_recipe(family, preset, "portraits")
     assert recipe.model.family == family
-    small = preset == "quick" or (family, preset) == ("diffusion", "good")
+    small = preset == "quick" or (family, preset) in SMALL_GOOD
     assert recipe.data.size == (32 if small else 64)
     assert parse_recipe(recipe.to_toml()) == recipe
     assert parse_recipe(commented_toml(recipe)) == recipe
@@ -160,6 +163,7 @@ def celeba(root: Path) -> Path:
     return write_tree(root / "celeba", files | lists)
 
 
+READ = {"vae": vae_settings, "flow": flow_settings, "probe": probe_settings}
 SOURCES: dict[str, tuple[Callable[[Path], Path], tuple[int, int], int, int, int]] = {
     "folder": (folder, (32, 64), 3, 22, 2),
     "zip": (zip_with_splits, (32, 64), 1, 30, 12),
@@ -181,10 +185,11 @@ def test_files_of_every_kind_can_be_trained_on(
     source = str(make(tmp_path))
     facts = source_facts(source)
     assert facts.num_images == num_training + (2 if kind == "folder" else 0)
-    for family, read in (("vae", vae_settings), ("probe", probe_settings)):
+    for family, read in READ.items():
         recipe = preset_recipe(family, preset, source, facts=facts)
         training, held_out = open_training(recipe.data)
-        assert training.image_shape == (channels, size, size)
+        small = 32 if (family, preset) in SMALL_GOOD else size
+        assert training.image_shape == (channels, small, small)
         assert held_out.image_shape == training.image_shape
         assert (len(training), len(held_out)) == (num_training, num_held_out)
         # A batch fits, and the family takes what the data is.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from latentlab.backends.nn.flow_couplings import Activation
+from latentlab.core.families.flow import Hidden, Maps, Steps
 from latentlab.core.spec import Frozen
 
 MOST_COUPLINGS = 1024
 """Of one network: more is a file that means harm, not a model."""
-Steps = Annotated[int, Field(ge=1, le=64)]
-Hidden = Annotated[int, Field(ge=4, le=1024)]
 
 
 class FlowConfig(Frozen):
@@ -50,16 +49,16 @@ class FlowConfig(Frozen):
     image_size: int = Field(default=32, ge=4, le=256)
     channels: Literal[1, 3] = 3
     bits: int = Field(default=8, ge=1, le=8)
-    steps: tuple[Steps, ...] = Field(default=(4, 4, 4), min_length=1, max_length=6)
-    hidden: tuple[Hidden, ...] = Field(default=(64, 96, 96), min_length=1, max_length=6)
+    steps: Steps = (4, 4, 4)
+    hidden: Hidden = (64, 96, 96)
     splits: Literal[1, 2] = 1
     couplings: Literal[1, 2, 4] = 2
     bottom_steps: int = Field(default=0, ge=0, le=16)
     bottom_hidden: int = Field(default=24, ge=4, le=512)
     activation: Activation = "elu"
     global_dim: int = Field(default=0, ge=0, le=1024)
-    global_maps: tuple[Hidden, ...] = Field(default=(), max_length=6)
-    encoder: tuple[Hidden, ...] = Field(default=(32, 64, 64), min_length=1, max_length=6)
+    global_maps: Maps = ()
+    encoder: Hidden = (32, 64, 64)
     encoder_blocks: int = Field(default=1, ge=1, le=4)
     encoder_planes: int = Field(default=8, ge=1, le=256)
     encoder_norm: Literal["batch", "group"] = "batch"
