@@ -25,8 +25,8 @@ Quantity = Literal["bits", "corrected"]
 QUANTITIES: tuple[Quantity, ...] = ("bits", "corrected")
 COUNT, MAX_COUNT = 500, 1_000_000
 MAX_SAMPLES = 10_000
-SMOOTH_BLOCK = 4
-"""Pixels of a side that a smoothed copy averages."""
+FADED_CONTRAST = 0.25
+"""Of faded copies, about the mean colour of each image."""
 _FEWEST_BINS, _MOST_BINS = 8, 60
 
 
@@ -38,14 +38,14 @@ class DataChoice:
         source: as ``open_dataset`` takes it, or ``prior``: the model's own samples.
         split: part of it.
         count: images at most; a larger data set is taken evenly.
-        smoothed: every block of 4x4 pixels is replaced by its mean: simpler images, which belong to
-            no data set.
+        faded: copies with a quarter of the contrast, which belong to no data set: of these,
+            Nalisnick et al. 2019, section 5, say that flows find them likelier than the data.
     """
 
     source: str
     split: str | None = None
     count: int = COUNT
-    smoothed: bool = False
+    faded: bool = False
 
     def check(self) -> None:
         """Raise ``LatentLabError`` for what cannot be scored."""
@@ -62,7 +62,7 @@ class DataChoice:
         name = self.source.partition(":")[0] if not Path(self.source).is_absolute() else self.source
         name = "own samples" if name == PRIOR else Path(name).name or name
         name += f" ({self.split})" if self.split else ""
-        return f"{name}, smoothed" if self.smoothed else name
+        return f"{name}, faded" if self.faded else name
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +210,32 @@ def auc(first: Float, second: Float) -> Auc:
     return Auc(float(in_first.mean()), float(math.sqrt(spread)))
 
 
+def rank_correlation(first: Float, second: Float) -> float:
+    """Return Spearman's rank correlation of two values ``(N,)`` each; NaN where one is constant."""
+    ranks = [_placed(values, values) for values in (first, second)]
+    centred = [rank - rank.mean() for rank in ranks]
+    size = math.sqrt(float((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return float((centred[0] * centred[1]).sum()) / size if size > 0 else math.nan
+
+
+def simplicity_sentence(scores: Scores) -> str:
+    """Return how much of the order of a data set is that of mere simplicity; empty of too few."""
+    value = rank_correlation(scores.bits, scores.complexity) if len(scores) > 2 else math.nan
+    if math.isnan(value):
+        return ""
+    meaning = (
+        "mostly says how simple an image is"
+        if value >= 0.7
+        else "partly says how simple an image is"
+        if value >= 0.3
+        else "says little of how simple an image is"
+    )
+    return (
+        f"Rank correlation of bits/dim and PNG length among {scores.data.title}: {value:.2f}. The "
+        f"likelihood {meaning}."
+    )
+
+
 def _placed(values: Float, among: Float) -> Float:
     """Return for each value the share of ``among`` that is smaller, ties counted half."""
     order = np.sort(among)
@@ -262,7 +288,7 @@ def score_text(value: float, bound: bool, quantity: Quantity = "bits") -> str:
     return f"{sign}{value:.3g} {unit}"
 
 
-def verdict(first: Scores, second: Scores, quantity: Quantity) -> str:
+def verdict(first: Scores, second: Scores, quantity: Quantity = "bits") -> str:
     """Return in one sentence whether a value finds the images of the second data set."""
     found = auc(first.values(quantity), second.values(quantity))
     names = first.data.title, second.data.title

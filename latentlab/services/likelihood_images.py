@@ -1,4 +1,4 @@
-"""The images that are scored: of a data set, of the model itself, or smoothed. No torch at import.
+"""The images that are scored: of a data set, of the model itself, or faded. No torch at import.
 
 What a score is held against: the length of the same image when it is compressed.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from latentlab.core.errors import LatentLabError
-from latentlab.core.likelihood import SMOOTH_BLOCK, DataChoice
+from latentlab.core.likelihood import FADED_CONTRAST, DataChoice
 from latentlab.core.points import PRIOR
 from latentlab.services.directions_data import Context, Step, opened
 from latentlab.services.maps_images import source_rows
@@ -51,8 +51,8 @@ class Named:
     names: tuple[str, ...] | None
 
 
-class Smoothed:
-    """Every image of a data set, smoothed."""
+class Faded:
+    """Every image of a data set with less contrast."""
 
     def __init__(self, whole: Readable) -> None:
         self.whole = whole
@@ -61,8 +61,8 @@ class Smoothed:
         return len(self.whole)
 
     def read(self, indices: Sequence[int] | NDArray[np.integer]) -> Images:
-        """Return some images with each block of 4x4 pixels replaced by its mean."""
-        return smoothed(self.whole.read(indices))
+        """Return some images."""
+        return faded(self.whole.read(indices))
 
 
 class Samples:
@@ -83,22 +83,12 @@ class Samples:
         return decode_exact(self._backend, latents, None, None)
 
 
-def smoothed(images: Images) -> Images:
-    """Return images ``(B, H, W, C)`` with each block of 4x4 pixels replaced by its mean.
-
-    Raises:
-        LatentLabError: a side is no multiple of 4.
-    """
-    count, height, width, channels = images.shape
-    side = SMOOTH_BLOCK
-    if height % side or width % side:
-        raise LatentLabError(
-            f"Images of {width}x{height} pixels cannot be smoothed in blocks of {side}x{side}: "
-            "compare with another data set."
-        )
-    blocks = images.reshape(count, height // side, side, width // side, side, channels)
-    means = blocks.mean(axis=(2, 4)).round().astype(np.uint8)
-    return np.repeat(np.repeat(means, side, axis=1), side, axis=2)
+def faded(images: Images) -> Images:
+    """Return images ``(B, H, W, C)`` with less contrast, about the mean colour of each."""
+    values = images.astype(np.float64)
+    middle = values.mean(axis=(1, 2), keepdims=True)
+    levels = middle + FADED_CONTRAST * (values - middle)
+    return np.asarray(levels.round(), np.uint8)
 
 
 def compressed_bits(image: Images, bits: int = 8) -> float:
@@ -134,7 +124,7 @@ def images_to_score(
         found = Named(Samples(backend, data.count), rows, None)
     else:
         found = yield from _of_source(context, backend, data)
-    return Named(Smoothed(found.images), found.rows, found.names) if data.smoothed else found
+    return Named(Faded(found.images), found.rows, found.names) if data.faded else found
 
 
 def _of_source(context: Context, backend: Any, data: DataChoice) -> Generator[Step, None, Named]:

@@ -15,8 +15,10 @@ from latentlab.core.likelihood import (
     auc,
     histogram,
     mean_and_error,
+    rank_correlation,
     ranked,
     share_below,
+    simplicity_sentence,
     table,
     verdict,
 )
@@ -97,6 +99,21 @@ def test_a_sentence_says_when_the_likelihood_fails():
     assert "cannot tell" in verdict(own, scores(rng.normal(5, 0.1, 300), "again"), "bits")
 
 
+def test_how_much_of_the_order_is_simplicity():
+    rng = np.random.default_rng(4)
+    first = rng.normal(size=400)
+    second = 0.6 * first + 0.8 * rng.normal(size=400)
+    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
+    assert rank_correlation(first, second) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert rank_correlation(first, np.exp(first)) == pytest.approx(1)
+    assert math.isnan(rank_correlation(first, np.zeros(400)))
+    found = scores(first)
+    assert simplicity_sentence(found) == ""
+    found.complexity[:] = first
+    assert "1.00" in simplicity_sentence(found)
+    assert "mostly" in simplicity_sentence(found)
+
+
 def test_a_table_begins_with_the_least_likely():
     rows = table([scores(np.array([3.0, 5.0, 4.0]))])
     assert [row[1] for row in rows] == ["1", "2", "0"]
@@ -117,6 +134,4 @@ def test_what_cannot_be_scored_is_said(choice: DataChoice):
 def test_titles():
     assert DataChoice("portraits:count=5,seed=1").title == "portraits"
     assert DataChoice("prior").title == "own samples"
-    assert DataChoice("/data/faces.zip", "train", smoothed=True).title == (
-        "faces.zip (train), smoothed"
-    )
+    assert DataChoice("/data/faces.zip", "train", faded=True).title == ("faces.zip (train), faded")

@@ -16,7 +16,7 @@ from latentlab.core.errors import LatentLabError
 from latentlab.core.likelihood import DataChoice, ScoreChunk
 from latentlab.core.requests import JobRequest
 from latentlab.services.jobs import JobContext, run_job
-from latentlab.services.likelihood_images import compressed_bits, smoothed
+from latentlab.services.likelihood_images import compressed_bits, faded
 from latentlab.services.renderer import Renderer
 from tests.services.models import library, write_vae
 
@@ -70,13 +70,13 @@ def test_a_data_set_is_scored_image_by_image(context: Any, tmp_path: Path):
         assert (scores.image(index) == levels[index]).all()
 
 
-def test_own_samples_and_smoothed_images(context: Any):
+def test_own_samples_and_faded_images(context: Any):
     samples = job(context, "likelihood_data", data=DataChoice("prior", count=5))
     assert len(samples) == 5
     assert samples.rows.tolist() == [0, 1, 2, 3, 4]
     assert samples.nats == pytest.approx(own(context, samples.images, samples=1), rel=1e-5)
-    softened = job(context, "likelihood_data", data=DataChoice("prior", count=5, smoothed=True))
-    assert (softened.images == smoothed(samples.images)).all()
+    softened = job(context, "likelihood_data", data=DataChoice("prior", count=5, faded=True))
+    assert (softened.images == faded(samples.images)).all()
     assert (softened.complexity < samples.complexity).all()
 
 
