@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentlab.backends.base import EncodeUpdate, LogProb, Parts
+from latentlab.backends.base import EncodeUpdate, LogProb, LogProbMap, Parts
 from latentlab.backends.conditions import condition_vector
+from latentlab.backends.importance import weighted_bound, weighted_map
 from latentlab.backends.nn.likelihoods import (
     gaussian_kl,
     gaussian_kl_to,
     location,
     log_mass,
+    log_mass_terms,
     normal_log_density,
 )
 from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
@@ -229,23 +231,54 @@ class VaeBackend:
         ``options``: ``samples`` (default 64) and ``seed`` (default 0). The bound rises with the
         number of samples towards log P(x).
         """
-        if self.config.variant == "autoencoder":
-            raise LatentLabError("An autoencoder has no density: train a VAE to read log_prob.")
-        settings = {"samples": LOG_PROB_SAMPLES, "seed": 0, **(options or {})}
         rows = [
-            self._log_weights(image[None], condition, int(settings["samples"]), settings["seed"])
+            torch.cat([placed + rest for placed, rest in self._draw(image, condition, options)])
             for image in images.to(self.device, torch.float32)
         ]
-        weights = torch.stack(rows) if rows else torch.zeros((0, 1), device=self.device)
-        nats = torch.logsumexp(weights, dim=1) - math.log(weights.shape[1])
-        dimensions = math.prod(self.spec.image_shape)
-        return LogProb(nats, -nats / (math.log(2) * dimensions), bound=True)
+        weights = torch.stack(rows, 1) if rows else torch.zeros((1, 0), device=self.device)
+        return weighted_bound(weights, math.prod(self.spec.image_shape), bound=True)
 
-    def _log_weights(
-        self, image: Tensor, condition: Condition | None, samples: int, seed: int
-    ) -> Tensor:
-        mean, logvar = self.network.encode(image, self._condition(condition, 1))
+    @torch.inference_mode()
+    def log_prob_map(
+        self,
+        images: Tensor,
+        *,
+        condition: Condition | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> LogProbMap:
+        """Return the terms of ``log_prob`` by pixel; ``options`` are the same.
+
+        What a pixel has is log P(pixel|z), averaged over the draws of z by their weights; ``rest``
+        is minus the KL term, and what the weighting gains.
+        """
         found = []
+        for image in images.to(self.device, torch.float32):
+            drawn = list(self._draw(image, condition, options, by_position=True))
+            maps, rests = (torch.cat(values)[:, None] for values in zip(*drawn, strict=True))
+            found.append(weighted_map(maps, rests))
+        height, width = self.spec.image_shape[1:]
+        if not found:
+            empty = torch.zeros((0, height, width), device=self.device)
+            return LogProbMap(empty, empty.sum((1, 2)))
+        return LogProbMap(torch.cat([f.nats for f in found]), torch.cat([f.rest for f in found]))
+
+    def _draw(
+        self,
+        image: Tensor,
+        condition: Condition | None,
+        options: Mapping[str, Any] | None,
+        *,
+        by_position: bool = False,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the log weights of draws for one image: log P(x|z), and the rest ``(K,)``.
+
+        The first is ``(K,)``, or ``(K, H, W)`` with ``by_position``.
+        """
+        if self.config.variant == "autoencoder":
+            raise LatentLabError("An autoencoder has no density: train a VAE to read log_prob.")
+        asked = {"samples": LOG_PROB_SAMPLES, "seed": 0, **(options or {})}
+        samples, seed = int(asked["samples"]), int(asked["seed"])
+        mean, logvar = self.network.encode(image[None], self._condition(condition, 1))
         for start in range(0, samples, LOG_PROB_CHUNK):
             indices = range(start, min(start + LOG_PROB_CHUNK, samples))
             draws = [noise(seed, "log_prob.z", i, mean.shape[1:]) for i in indices]
@@ -253,10 +286,9 @@ class VaeBackend:
             z = mean + eps * torch.exp(0.5 * logvar)
             raw = self.network.decode(z, self._condition(condition, len(z)))
             target = image.expand(len(z), -1, -1, -1)
-            likelihood = log_mass(target, raw, self.network.log_scale, self.config.likelihood)
-            prior = self._prior_log_density(z)
-            found.append(likelihood + prior - normal_log_density(z, mean, logvar))
-        return torch.cat(found)
+            terms = log_mass_terms(target, raw, self.network.log_scale, self.config.likelihood)
+            rest = self._prior_log_density(z) - normal_log_density(z, mean, logvar)
+            yield (terms.sum(1) if by_position else terms.flatten(1).sum(1)), rest
 
     def _prior_log_density(self, z: Tensor) -> Tensor:
         """Return the log-density of the prior at ``z`` ``(B, D)`` in the network's own axes."""

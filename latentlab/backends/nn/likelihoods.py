@@ -32,8 +32,7 @@ def density(images: Tensor, raw: Tensor, log_scale: Tensor, likelihood: Likeliho
     minus the cross-entropy of intensities in [0, 1].
     """
     if likelihood == "bernoulli":
-        target = (images + 1) / 2
-        values = -functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
+        values = _log_bernoulli(images, raw)
     elif likelihood == "gaussian":
         error = (images - raw) * torch.exp(-log_scale)
         values = -0.5 * error.square() - log_scale - 0.5 * math.log(2 * math.pi)
@@ -48,8 +47,15 @@ def log_mass(images: Tensor, raw: Tensor, log_scale: Tensor, likelihood: Likelih
 
     For Bernoulli this is the same as ``density``: a probability only where images are binary.
     """
+    return log_mass_terms(images, raw, log_scale, likelihood).flatten(1).sum(1)
+
+
+def log_mass_terms(
+    images: Tensor, raw: Tensor, log_scale: Tensor, likelihood: Likelihood
+) -> Tensor:
+    """Return what ``log_mass`` sums: ``(B, C, H, W)`` in nats."""
     if likelihood == "bernoulli":
-        return density(images, raw, log_scale, likelihood)
+        return _log_bernoulli(images, raw)
     log_cdf = torch.special.log_ndtr if likelihood == "gaussian" else _laplace_log_cdf
     inverse = torch.exp(-log_scale)
     upper = (images - raw + HALF_BIN) * inverse
@@ -61,7 +67,12 @@ def log_mass(images: Tensor, raw: Tensor, log_scale: Tensor, likelihood: Likelih
     upper, lower = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
     high, low = log_cdf(upper), log_cdf(lower)
     gap = torch.where(torch.isinf(low), low, low - high)
-    return (high + torch.log1p(-torch.exp(gap)).clamp_min(-80.0)).flatten(1).sum(1)
+    return high + torch.log1p(-torch.exp(gap)).clamp_min(-80.0)
+
+
+def _log_bernoulli(images: Tensor, raw: Tensor) -> Tensor:
+    target = (images + 1) / 2
+    return -functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
 
 
 def _laplace_log_cdf(value: Tensor) -> Tensor:
