@@ -107,7 +107,13 @@ class Models:
 
 def _card_lines(spec: ModelSpec, entry: Entry) -> list[str]:
     from latentlab.core.card import making
-    from latentlab.core.card_figures import distance_table, obedience_table, plain_lines
+    from latentlab.core.card_figures import (
+        distance_table,
+        obedience_table,
+        parts_line,
+        parts_table,
+        plain_lines,
+    )
 
     channels, height, width = spec.image_shape
     lines = [f"{entry.title} ({entry.id})"]
@@ -117,7 +123,9 @@ def _card_lines(spec: ModelSpec, entry: Entry) -> list[str]:
     if spec.diffusion is not None:
         lines += _noise(spec.diffusion)
     lines += plain_lines(spec.quality)
-    for table in (distance_table(spec.quality), obedience_table(spec.quality)):
+    lines += parts_line(spec.quality)
+    for make in (distance_table, obedience_table, parts_table):
+        table = make(spec.quality)
         lines += ["", *table, ""] if table else []
     lines += making(spec.provenance)
     return [*lines, spec.provenance.note] if spec.provenance.note else lines

@@ -1,4 +1,4 @@
-"""The measured figures on a model's card, as text: a line each, and tables of diffusion models."""
+"""The measured figures on a model's card, as text: a line each, and tables of some families."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from latentlab.core.denoising import SAMPLERS
 
 _OBEYED = re.compile(r"obeyed_(?:(.+)_)?at_([0-9.]+)")
 _DISTANCE = re.compile(rf"frechet_({'|'.join(row.id for row in SAMPLERS)})_(\d+)")
+_EDITED = re.compile(r"(target|selectivity)_(global|local|both)_(.+)")
+_PARTS = ("global", "local", "both")
+_CLEAR = 1.5
+"""An attribute lies in the part that moves it so many times as far as the other."""
 _IN_TABLES = ("frechet_images", "frechet_features", "frechet_probe", "frechet_probe_floor")
 _ABOUT_OBEYED = ("obeyed_images", "obeyed_drawn")
 
@@ -27,6 +31,7 @@ def plain_lines(quality: Mapping[str, float]) -> list[str]:
     """Return the figures that stand in no table, a line each."""
     rows = [(n, v) for n, v in quality.items() if not _DISTANCE.fullmatch(n)]
     rows = [(n, v) for n, v in rows if not _OBEYED.fullmatch(n) and n not in _ABOUT_OBEYED]
+    rows = [(n, v) for n, v in rows if not _EDITED.fullmatch(n)]
     if _cells(quality, _DISTANCE):
         rows = [(n, v) for n, v in rows if n not in _IN_TABLES]
     return [f"{name.replace('_', ' ')}: {figure(value)}" for name, value in rows]
@@ -100,6 +105,54 @@ def obedience_table(quality: Mapping[str, float]) -> list[str]:
     return [f"Condition obeyed, as the probe reads it{_about(about)}", *_table(head, rows)]
 
 
+def _edits(quality: Mapping[str, float]) -> dict[str, dict[tuple[str, str], float]]:
+    """Return the figures of edits by attribute, then by figure and part."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for key, value in quality.items():
+        if match := _EDITED.fullmatch(key):
+            found.setdefault(match.group(3), {})[match.group(1), match.group(2)] = value
+    return found
+
+
+def parts_table(quality: Mapping[str, float]) -> list[str]:
+    """Return which part of a model moves which attribute, as a table; nothing where unknown.
+
+    The figures are those of ``evaluation.parts``.
+    """
+    rows = []
+    for name, cells in _edits(quality).items():
+        words = []
+        for part in _PARTS:
+            target, selective = (cells.get((w, part)) for w in ("target", "selectivity"))
+            ratio = "" if selective is None else f" ({selective:.1f})"
+            words.append("" if target is None else f"{target:.2f}{ratio}")
+        rows.append([name.replace("_", " "), *words])
+    if not rows:
+        return []
+    title = (
+        "Edits by part: how far two slider units move an attribute, in standard deviations as the "
+        "probe reads it (and how many times as far as the largest side effect)"
+    )
+    return [title, *_table(["attribute", *_PARTS], rows)]
+
+
+def parts_line(quality: Mapping[str, float]) -> list[str]:
+    """Return in one line which part holds which attribute; nothing where unknown."""
+    held: dict[str, list[str]] = {"the global part": [], "the local parts": [], "both": []}
+    for name, cells in _edits(quality).items():
+        one, other = cells.get(("target", "global")), cells.get(("target", "local"))
+        if one is None or other is None:
+            continue
+        part = "both"
+        if one > _CLEAR * max(other, 0.0):
+            part = "the global part"
+        elif other > _CLEAR * max(one, 0.0):
+            part = "the local parts"
+        held[part].append(name.replace("_", " "))
+    found = [f"by {part}: {', '.join(names)}" for part, names in held.items() if names]
+    return [f"Held {'; '.join(found)}"] if found else []
+
+
 def short_lines(quality: Mapping[str, float]) -> list[str]:
     """Return the figures of a card without tables: of each the best, and by what setting."""
     found = plain_lines(quality)
@@ -114,4 +167,4 @@ def short_lines(quality: Mapping[str, float]) -> list[str]:
     if obeyed:
         weight, value = max(obeyed.items(), key=lambda item: item[1])
         found.append(f"Condition obeyed: {percent(value)} (guidance {weight})")
-    return found
+    return found + parts_line(quality)
