@@ -74,6 +74,14 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
             icon="denoising",
         ),
         Row(
+            "switch",
+            "Switch",
+            "latentlab.ui.panels.switch:SwitchPanel",
+            needs=("decode", "parts"),
+            summary="Parts of some pictures put into others: a matrix of pictures.",
+            icon="switch",
+        ),
+        Row(
             "train",
             "Train",
             "latentlab.ui.panels.train:TrainPanel",

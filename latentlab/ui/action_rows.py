@@ -336,6 +336,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         tip="Canvas and a large Denoising panel",
     ),
     ActionRow(
+        "workspace_switch",
+        "&Switch",
+        "&View/&Workspace",
+        f"{_SHOW}choose_workspace",
+        argument="switch",
+        tip="Canvas and a large Switch panel",
+    ),
+    ActionRow(
         "workspace_train",
         "&Train",
         "&View/&Workspace",

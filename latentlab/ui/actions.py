@@ -14,11 +14,13 @@ from latentlab.ui.action_rows import ACTIONS as FIRST_ACTIONS
 from latentlab.ui.action_rows import ActionRow
 from latentlab.ui.controller import Controller
 from latentlab.ui.denoise_rows import DENOISE_ROWS
+from latentlab.ui.edits import PARTS, missing_capabilities
+from latentlab.ui.switch_rows import SWITCH_ROWS
 from latentlab.ui.train_rows import TRAIN_ROWS
 
 __all__ = ["ACTIONS", "CHECKS", "CONDITIONS", "ActionRow", "ActionSet"]
 
-ACTIONS: tuple[ActionRow, ...] = (*FIRST_ACTIONS, *DENOISE_ROWS, *TRAIN_ROWS)
+ACTIONS: tuple[ActionRow, ...] = (*FIRST_ACTIONS, *DENOISE_ROWS, *SWITCH_ROWS, *TRAIN_ROWS)
 """All actions; those of one menu are in its order."""
 
 
@@ -45,6 +47,17 @@ def _watched(controller: Controller) -> bool:
     return _steps(controller) and run is not None and bool(run.frames(""))
 
 
+def _parts(controller: Controller) -> bool:
+    return not missing_capabilities(("decode", PARTS), controller.model)
+
+
+def _switched(controller: Controller) -> bool:
+    """Whether the matrix of the current model has sources."""
+    entry = controller.model_entry
+    switch = None if entry is None else controller.document.switches.get(entry.id)
+    return _parts(controller) and switch is not None and bool(switch.sources)
+
+
 def _run(name: str, controller: Controller) -> bool:
     return name in getattr(controller, "run_actions", ())
 
@@ -59,6 +72,8 @@ CONDITIONS: dict[str, Callable[[Controller], bool]] = {
     "map_selection": lambda controller: getattr(controller, "map_selection", None) is not None,
     "steps": _steps,
     "watched": _watched,
+    "parts": _parts,
+    "switched": _switched,
     "tray": lambda controller: bool(controller.document.tray),
     "undo": lambda controller: controller.history.can_undo,
     "redo": lambda controller: controller.history.can_redo,

@@ -30,6 +30,7 @@ from latentlab.ui.controller_files import FileActions
 from latentlab.ui.controller_models import ModelActions
 from latentlab.ui.controller_runs import RunActions
 from latentlab.ui.controller_sampling import SamplingActions
+from latentlab.ui.controller_switch import SwitchActions
 from latentlab.ui.controller_tray import TrayActions
 from latentlab.ui.controller_watch import WatchActions
 from latentlab.ui.document_directions import moves
@@ -52,6 +53,7 @@ class Controller(
     RunActions,
     DenoiseActions,
     SamplingActions,
+    SwitchActions,
     QObject,
 ):
     """What the window shows and every change of it.
@@ -78,7 +80,8 @@ class Controller(
         library_changed: models came or went.
         directions_changed: the directions of the current model, their titles, locks or order.
         panel_asked: id of a panel that shall come to the front.
-        picture_used: id of a panel, ``A``, ``B`` or ``C``, and the picture that it shall take.
+        picture_used: id of a panel, a place in it (``A``, ``B``, ``C``, ``row`` or ``column``), and
+            the picture that it shall take.
     """
 
     document_changed = Signal(object)

@@ -16,6 +16,7 @@ SESSION_SUFFIX = ".latentlab"
 MODEL_SUFFIX = ".safetensors"
 LATENTS_SUFFIXES = (".npz",)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+IMAGE_FILTER = f"Images ({' '.join(f'*{suffix}' for suffix in IMAGE_SUFFIXES)});;All files (*)"
 _PNG_MARK = b"latentlab:picture"
 _LATENTS_MARK = b"latentlab-latents"
 _DIRECTION_MARK = b"latentlab-direction"

@@ -90,6 +90,8 @@ class ModelActions:
         self.render_canvas()
         if self._denoise is not None:
             self._denoise.worker_restarted()
+        if self._switch_model is not None:
+            self._switch_model.worker_restarted()
 
     def _follow_model(self, model: str) -> None:
         """Make the model of a picture the current one, if it is here."""

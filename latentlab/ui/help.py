@@ -82,6 +82,16 @@ TOPICS: dict[str, tuple[str, str]] = {
         "same time t. F folds a branch, F2 names it, Del deletes it. Photograph: add noise and "
         "denoise back, find the noise of a photograph, inpaint, uncrop, colourise, enlarge.",
     ),
+    "switch": (
+        "Switch",
+        "Parts of some pictures put into others. Every picture has some parts of the one beside "
+        "its row, and the others of the one above its column; the buttons above say which. The "
+        "diagonal is every picture made again out of its own parts, with its error. Arrow keys "
+        "move, Enter puts a picture on the canvas, K keeps it; drag it anywhere. Drop photographs "
+        "or kept pictures to add them, Alt+arrows reorder, Delete on a head removes. Check encodes "
+        "a picture again and says whether its parts come back. Blend goes from one picture to "
+        "another, part by part.",
+    ),
     "train": (
         "Train",
         "Training runs, the newest first, also those that the command line or another machine "

@@ -16,6 +16,7 @@ LEFT_WIDTH, RIGHT_WIDTH = 220, 340
 _SHARE, _BROWSE_SHARE, _TRAIN_SHARE = 0.3, 0.45, 0.66
 """Of the window's width, for the panels on the right; usually, while browsing, and training."""
 _DENOISE_SHARE = 0.6
+"""For steps, and for matrices."""
 _AREA = Qt.DockWidgetArea
 
 
@@ -96,16 +97,21 @@ class LayoutKeeper:
             self._window.resizeDocks(right[:1], [right_width], horizontal)
 
     def show_workspace(self, name: str) -> None:
-        """Show ``browse`` (a map), ``edit`` (sliders), ``denoise`` (steps) or ``train`` (runs)."""
+        """Show a named arrangement: each is a panel and the room that it has.
+
+        ``browse`` (a map), ``edit`` (sliders), ``denoise`` (steps), ``switch`` (parts), ``train``
+        (runs).
+        """
         self.reset()
         self.left[0].setVisible(name == "browse")
         self.left[1].setVisible(name == "edit")
         fronts = {"browse": "dock-manifold", "edit": "dock-attributes", "train": "dock-train"}
-        in_front = {**fronts, "denoise": "dock-denoising"}.get(name)
+        in_front = {**fronts, "denoise": "dock-denoising", "switch": "dock-switch"}.get(name)
         for dock in self.right:
             if dock.objectName() == in_front:
                 dock.raise_()
         shares = {"browse": _BROWSE_SHARE, "train": _TRAIN_SHARE, "denoise": _DENOISE_SHARE}
+        shares["switch"] = _DENOISE_SHARE
         self._size(shares.get(name, _SHARE))
 
     def save(self, settings: Settings) -> None:

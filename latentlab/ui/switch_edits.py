@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from latentlab.core.document import MAX_SOURCES, Document, Picture, Switch, SwitchSource
 from latentlab.core.errors import LatentLabError
@@ -13,6 +14,7 @@ from latentlab.core.recombine import (
     can_recombine,
     default_rows,
     layer_count,
+    parse_range,
     units_of,
 )
 from latentlab.core.spec import LatentSpace, ModelSpec, PartSpec
@@ -191,10 +193,58 @@ def with_pair(switch: Switch, first: str, second: str) -> Switch:
     return switch.model_copy(update={"pair": (first, second)})
 
 
-def with_amounts(switch: Switch, amounts: Mapping[str, float]) -> Switch:
-    """Return the matrix with other amounts of blending, by range; those at 0 are left out."""
-    kept = {name: min(max(float(t), -10.0), 10.0) for name, t in amounts.items() if t}
-    return switch.model_copy(update={"amounts": kept})
+def amounts_of(switch: Switch, space: LatentSpace) -> dict[PartRange, float]:
+    """Return how far every part and single layer is blended: 0 is the first, 1 the second."""
+    found = dict.fromkeys(units_of(space), 0.0)
+    for text, amount in switch.amounts.items():
+        found |= dict.fromkeys(single([parse_range(text, space)], space), amount)
+    return found
+
+
+def with_amounts(switch: Switch, amounts: Mapping[PartRange, float], space: LatentSpace) -> Switch:
+    """Return the matrix with some parts or single layers blended otherwise.
+
+    Args:
+        switch: it keeps the amounts of all others.
+        amounts: 0 is the first of the pair, 1 the second.
+        space: of the latents.
+
+    Raises:
+        LatentLabError: the matrix names a part or a layer that the model does not have.
+    """
+    every = amounts_of(switch, space) | dict(amounts)
+    new: dict[str, float] = {}
+    for amount in sorted({min(max(float(t), -10.0), 10.0) for t in every.values() if t}):
+        alike = [unit for unit, t in every.items() if min(max(float(t), -10.0), 10.0) == amount]
+        new |= {str(one): amount for one in joined(alike, space)}
+    return switch.model_copy(update={"amounts": new})
+
+
+@dataclass(frozen=True)
+class MixPart:
+    """What one slider blends.
+
+    Attributes:
+        title: for a person.
+        units: parts and single layers.
+    """
+
+    title: str
+    units: frozenset[PartRange]
+
+
+def mix_parts(space: LatentSpace) -> tuple[MixPart, ...]:
+    """Return what has a slider of its own: every part; of layers, their groups."""
+    found: list[MixPart] = []
+    for part in space.parts:
+        if part.layer_axis is None or not part.layer_groups:
+            units = single([PartRange(part.name)], space)
+            found.append(MixPart(readable(part.name), units))
+            continue
+        for group in part.layer_groups:
+            units = single([PartRange(part.name, group.first, group.last)], space)
+            found.append(MixPart(readable(group.name), units))
+    return tuple(found)
 
 
 # Words.

@@ -9,7 +9,7 @@ from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from latentlab.core.requests import Failure
-from latentlab.ui.controller_files import IMAGE_SUFFIXES
+from latentlab.ui.controller_files import IMAGE_FILTER, IMAGE_SUFFIXES
 from latentlab.ui.widgets.colours import surround
 from latentlab.ui.widgets.denoise_photo_state import PhotoState
 from latentlab.ui.widgets.elided_label import ElidedLabel
@@ -18,7 +18,6 @@ from latentlab.ui.widgets.images import Images
 from latentlab.ui.widgets.matrix_paint import small_font
 from latentlab.ui.widgets.thumbnail import paint_image
 
-_FILTER = f"Images ({' '.join(f'*{suffix}' for suffix in IMAGE_SUFFIXES)});;All files (*)"
 _SIDE = 32
 
 
@@ -113,7 +112,7 @@ class SourceBar(QWidget):
 
     def open_file(self) -> None:
         """Ask for a file."""
-        path, _ = QFileDialog.getOpenFileName(self, "Open a photograph", "", _FILTER)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a photograph", "", IMAGE_FILTER)
         if path:
             self._state.load(Path(path))
 

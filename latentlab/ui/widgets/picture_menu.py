@@ -10,6 +10,7 @@ from PySide6.QtGui import QDrag, QGuiApplication, QPixmap
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from latentlab.core.document import Picture
+from latentlab.ui.edits import PARTS, missing_capabilities
 from latentlab.ui.widgets.image_mime import Source, picture_mime
 from latentlab.ui.widgets.images import Images, owned_qimage
 from latentlab.ui.widgets.picture_details import PictureDetails
@@ -105,6 +106,11 @@ class PictureMenu(QMenu):
                     lambda _=False, panel=panel, slot=slot: self._use(panel, slot)
                 )
             menu.addSeparator()
+        if not missing_capabilities((PARTS,), self._controller.model):
+            for slot in ("row", "column"):
+                menu.addAction(f"{slot.capitalize()} of the switch").triggered.connect(
+                    lambda _=False, slot=slot: self._use("switch", slot)
+                )
 
     def _use(self, panel: str, slot: str) -> None:
         # The panel first: one that was not made yet hears nothing.

@@ -99,7 +99,8 @@ class PictureMatrix(PictureHand, QAbstractScrollArea):
             row = min(self._at[0], len(content.rows) - 1)
             column = min(self._at[1], len(content.columns) - 1)
             self._at = (row, column) if (row, column) != (-1, -1) else (0, 0)
-        self._hand = None
+        if content is None or (self._hand and max(self._hand) >= len(content.rows)):
+            self._hand = None
         self.refresh()
 
     def refresh(self) -> None:
