@@ -26,6 +26,14 @@ MAX_PICTURE = 8000
 """Most pixels of a side."""
 
 
+def _where(points: PointSet) -> str:
+    """Return in which parts of the latents points stand, for a title; nothing for all."""
+    from latentlab.core.parts import moved_text
+
+    text = moved_text(points.placed_by)
+    return f", {text[0].lower()}{text[1:]}" if text else ""
+
+
 @dataclass(frozen=True)
 class Map:
     """Place the images of a data set, or prior samples, on a map of the latent space.
@@ -78,6 +86,14 @@ class Map:
         bool,
         tyro.conf.arg(help="Neighbours are points with like latents, not with like pictures."),
     ] = False
+    part: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="PART...",
+            help="Of the latents, that the layout comes from: global, local (all of them), local_1 "
+            "or all; the global part where there is one, if none is given.",
+        ),
+    ] = ()
     seed: Annotated[int, tyro.conf.arg(help="Of the layout, and of the first prior sample.")] = 0
     colour_by: Annotated[
         str | None, tyro.conf.arg(metavar="LABEL", help="The first label of the data if none.")
@@ -101,6 +117,7 @@ class Map:
             points = read_points(Path(ready.path))
             # An unknown label is said before a layout is waited for.
             label = self._label(points)
+            points = replace(points, placed_by=self._parts(context, points))
             if self.out.suffix.lower() == ".safetensors":
                 figures = self._write_points(context, ready.path, points)
             else:
@@ -205,11 +222,23 @@ class Map:
                     return column
         return None
 
-    def _layout(self, context: JobContext, path: str, points: PointSet) -> MapLayout:
-        from latentlab.core.plane import native_plane
-        from latentlab.services.maps import MapLayout
+    def _parts(self, context: JobContext, points: PointSet) -> tuple[str, ...]:
+        """Return the parts that are laid out; none for all of them."""
+        from latentlab.core.parts import chosen_parts, first_parts
 
         space = context.library.backend(self.model).spec.space(points.space)
+        found = chosen_parts(space, self.part) if self.part else first_parts(space)
+        return () if len(found) == len(space.parts) else found
+
+    def _layout(self, context: JobContext, path: str, points: PointSet) -> MapLayout:
+        from latentlab.core.parts import narrowed
+        from latentlab.core.plane import native_plane
+        from latentlab.core.points import narrowed_points
+        from latentlab.services.maps import MapLayout
+
+        parts = points.placed_by
+        space = narrowed(context.library.backend(self.model).spec.space(points.space), parts)
+        points = narrowed_points(points, parts)
         plane = native_plane(space)
         if self.method == "native" and plane is None:
             raise LatentLabError(f"This space has {space.size} numbers, not two: use --method pca.")
@@ -218,7 +247,7 @@ class Map:
         method = self.method or ("pca" if points.picture_map is None else "picture")
         settings = self._settings(method)
         found: MapLayout = self._job(
-            context, "map_layout", path=path, method=method, settings=settings
+            context, "map_layout", path=path, method=method, settings=settings, parts=parts
         )
         return found
 
@@ -227,7 +256,12 @@ class Map:
 
         layouts = {
             name: self._job(
-                context, "map_layout", path=path, method=name, settings=self._settings(name)
+                context,
+                "map_layout",
+                path=path,
+                method=name,
+                settings=self._settings(name),
+                parts=points.placed_by,
             ).coordinates
             for name in self._stored()
         }
@@ -265,7 +299,7 @@ class Map:
         from latentlab.services.maps_draw import Drawing, draw_map
 
         source = "prior samples" if points.is_prior else Path(points.source).name
-        title = f"{points.model}: {len(points):,} points of {source}"
+        title = f"{points.model}: {len(points):,} points of {source}{_where(points)}"
         drawing = Drawing(layout.coordinates, title, axes[0], axes[1], label)
         image = draw_map(drawing, self.width, self.height)
         about = PngInfo()
@@ -303,6 +337,7 @@ class Map:
             "source": points.source,
             "split": points.split,
             "count": len(points),
+            "parts": list(points.placed_by or points.parts),
             "labels": list(points.labels),
             "skipped": list(skipped),
             **figures,
@@ -311,6 +346,6 @@ class Map:
             print_json(report)
             return
         axes = f" ({', '.join(report['axes'])})" if "axes" in report else ""
-        print(f"{len(points):,} points of {points.model}{axes} in {self.out}")
+        print(f"{len(points):,} points of {points.model}{_where(points)}{axes} in {self.out}")
         if skipped:
             print(f"{len(skipped)} images could not be read, for example {skipped[0]}")

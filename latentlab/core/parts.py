@@ -48,7 +48,13 @@ def local_parts(space: LatentSpace) -> tuple[str, ...]:
 
 def is_decoupled(space: LatentSpace) -> bool:
     """Whether a space has a global part and local ones."""
-    return any(part.name == GLOBAL for part in space.parts) and bool(local_parts(space))
+    return decouples(part.name for part in space.parts)
+
+
+def decouples(names: Iterable[str]) -> bool:
+    """Whether there are a global part and local ones among the names of parts."""
+    found = list(names)
+    return GLOBAL in found and any(name.startswith(_LOCAL) for name in found)
 
 
 def part_choices(space: LatentSpace) -> tuple[PartChoice, ...]:
@@ -107,6 +113,14 @@ def narrowed(space: LatentSpace, names: Iterable[str] = ()) -> LatentSpace:
     """
     kept = chosen_parts(space, names)
     return space.model_copy(update={"parts": tuple(p for p in space.parts if p.name in kept)})
+
+
+def first_parts(space: LatentSpace) -> tuple[str, ...]:
+    """Return the parts that a map begins with: the global one, where there are local ones too.
+
+    Thousands of local numbers are a round cloud, in which nothing is near anything.
+    """
+    return (GLOBAL,) if is_decoupled(space) else ()
 
 
 def choice_of(space: LatentSpace, parts: Sequence[str]) -> PartChoice:

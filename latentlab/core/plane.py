@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,21 @@ class Plane:
             rows = origin.reshape(1, -1) + moved
             parts[name] = rows.reshape(len(points), *origin.shape).astype(np.float32)
         return Latents(self.space, parts)
+
+    def widened(self, rest: Mapping[str, Array]) -> Plane:
+        """Return the plane in a space of more parts: along it, these stay as they are.
+
+        Args:
+            rest: an array of the part's shape, by the names of the other parts.
+        """
+        still = {name: np.zeros(np.shape(array)) for name, array in rest.items()}
+        return replace(
+            self,
+            origin=dict(rest) | dict(self.origin),
+            x_axis=still | dict(self.x_axis),
+            y_axis=still | dict(self.y_axis),
+            duals=self.duals and (still | dict(self.duals[0]), still | dict(self.duals[1])),
+        )
 
     def coordinates(self, parts: Mapping[str, Array], chunk: int = 65_536) -> NDArray[np.float32]:
         """Return where latents ``(n, *shape)`` stand in the plane, ``(n, 2)``.

@@ -43,6 +43,7 @@ _NOT_WHOLE = (
 _PIECE_BYTES = 2 * 2**20
 _PROBED = 2**20
 _ROUNDING = 1e-3
+_PLACED_BY = "placed_by"
 
 
 def half_precision(array: Array) -> Array:
@@ -124,7 +125,7 @@ def _header_of(points: PointSet, about: Mapping[str, str | int | None]) -> Point
             for n, c in points.labels.items()
         ),
         layouts=tuple(points.coordinates),
-        about=dict(about),
+        about=dict(about) | ({_PLACED_BY: ",".join(points.placed_by)} if points.placed_by else {}),
     )
 
 
@@ -160,7 +161,13 @@ def read_points(path: Path) -> PointSet:
         labels=labels,
         coordinates={method: small[f"layout.{method}"] for method in header.layouts},
         picture_map=small.get("picture_map"),
+        placed_by=_placed_by(header),
     )
+
+
+def _placed_by(header: PointsHeader) -> tuple[str, ...]:
+    named = str(header.about.get(_PLACED_BY) or "").split(",")
+    return tuple(name for name in header.parts if name in named)
 
 
 def read_points_header(path: Path) -> PointsHeader:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from latentlab.core.errors import LatentLabError
 from latentlab.core.labels import LabelColumn
 from latentlab.core.latents import Array, Latents
+from latentlab.core.suggest import did_you_mean
 
 PRIOR = "prior"
 """``PointSet.source`` of prior samples."""
@@ -75,8 +77,16 @@ def narrowed_points(points: PointSet, parts: Sequence[str]) -> PointSet:
     Args:
         points: of a whole space.
         parts: names; all of them when none are given.
+
+    Raises:
+        LatentLabError: the points have no such part.
     """
     names = sorted(points.parts)
+    unknown = [name for name in parts if name not in names]
+    if unknown:
+        raise LatentLabError(
+            f"These points have no part '{unknown[0]}'{did_you_mean(unknown[0], names)}"
+        )
     kept = [name for name in names if not parts or name in parts]
     sizes = [math.prod(points.parts[name].shape[1:]) for name in names]
     starts = dict(zip(names, np.cumsum([0, *sizes])))

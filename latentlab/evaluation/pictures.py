@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentlab.backends.stepping import in_steps
+from latentlab.core.parts import GLOBAL, decouples
 from latentlab.core.points import PointSet
 
 Float = NDArray[np.float64]
@@ -41,13 +42,17 @@ def picture_map(
     Pictures y of some points are fitted by their latents z, argmin_W |Y - Z W|^2 + ridge |W|^2, and
     turned to the principal components V of what is fitted: row i is (W v_i) / sqrt(number of
     pixels), so that distances are root mean square changes of the picture, on the [-1, 1] scale.
+    Of latents with a global part and local ones, the global part is fitted alone: the map is zero
+    for the others.
 
     Args:
         backend: decodes the points.
         points: latents of one of its spaces.
     """
-    names = sorted(points.parts)
-    width = sum(math.prod(points.parts[name].shape[1:]) for name in names)
+    sizes = {name: math.prod(points.parts[name].shape[1:]) for name in sorted(points.parts)}
+    apart = decouples(sizes)
+    names = [GLOBAL] if apart else list(sizes)
+    width = sum(sizes[name] for name in names)
     if not 2 < width <= MAX_WIDTH or len(points) < FEWEST or in_steps(backend):
         return None
     count = min(len(points), max(_LEAST_IMAGES, _IMAGES_A_WIDTH * width))
@@ -59,7 +64,11 @@ def picture_map(
         flat = [latents[name].reshape(latents.batch, -1).astype(np.float64) for name in names]
         rows.append(np.concatenate(flat, axis=1))
         pictures.append(_small_pictures(backend, latents))
-    return _fitted(np.concatenate(rows), np.concatenate(pictures))
+    found = _fitted(np.concatenate(rows), np.concatenate(pictures))
+    if found is None or not apart:
+        return found
+    columns = {name: np.zeros((len(found), size), np.float32) for name, size in sizes.items()}
+    return np.concatenate([*(columns | {GLOBAL: found}).values()], axis=1)
 
 
 def _small_pictures(backend: Any, latents: Any) -> Float:

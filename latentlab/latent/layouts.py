@@ -7,7 +7,7 @@ points file, so that no latents pass through a pipe. No torch here.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from latentlab.core.errors import LatentLabError
 from latentlab.core.plane import Plane
 from latentlab.core.pointfile import read_points
-from latentlab.core.points import PointSet
+from latentlab.core.points import PointSet, narrowed_points
 from latentlab.core.suggest import did_you_mean
 from latentlab.latent.components import (
     axis_label,
@@ -147,7 +147,11 @@ def place_by_pictures(points: PointSet) -> tuple[Places, Plane]:
 
 
 def layout_in_lane(
-    report: Report, path: str, method: str, settings: Mapping[str, float]
+    report: Report,
+    path: str,
+    method: str,
+    settings: Mapping[str, float],
+    parts: Sequence[str] = (),
 ) -> tuple[Places, Plane | None]:
     """Place the points of a file, as work of the CPU process lane.
 
@@ -156,11 +160,12 @@ def layout_in_lane(
         path: of the points file.
         method: of ``SETTINGS``.
         settings: as ``settings_of`` gives them.
+        parts: of the latents that count; all when none are given.
 
     Returns:
         float32 ``(N, 2)``, and the plane that they lie in, if the method has one.
     """
-    points = read_points(Path(path))
+    points = narrowed_points(read_points(Path(path)), parts)
     if method == "pca":
         return place_by_components(points, report)
     if method == "picture":

@@ -19,7 +19,7 @@ from latentlab.core.noise import MAX_SEED
 from latentlab.core.paths import asset_path
 from latentlab.core.plane import Plane
 from latentlab.core.pointfile import FORMAT_VERSION, read_points, read_points_header
-from latentlab.core.points import PRIOR, PointSet
+from latentlab.core.points import PRIOR, PointSet, narrowed_points
 from latentlab.core.suggest import did_you_mean
 from latentlab.services.directions_data import Context, Step
 from latentlab.services.maps_cache import (
@@ -83,7 +83,7 @@ class Neighbours:
 
     Attributes:
         points: int64 ``(k,)``, the nearest first.
-        distances: float64 ``(k,)``: Euclidean over all latent values, or root mean square over the
+        distances: float64 ``(k,)``: Euclidean over the latent values, or root mean square over the
             pixels, in levels (0 to 255).
         metric: ``latent`` or ``pixel``.
     """
@@ -191,7 +191,12 @@ def _ready(path: Path) -> MapReady:
 
 
 def map_layout(
-    context: Context, *, path: str, method: str, settings: Mapping[str, Any] | None = None
+    context: Context,
+    *,
+    path: str,
+    method: str,
+    settings: Mapping[str, Any] | None = None,
+    parts: Sequence[str] = (),
 ) -> Generator[Step, None, MapLayout]:
     """Place the points of a file; a layout that was made before is there at once.
 
@@ -200,6 +205,7 @@ def map_layout(
         path: of a points file.
         method: ``picture``, ``pca``, ``tsne``, ``umap`` or ``pacmap``.
         settings: of the method, by the names in ``latent.layouts.SETTINGS``.
+        parts: of the latents that count; all when none are given. The plane lies in these.
 
     Raises:
         LatentLabError: no such method or setting, its package is not installed, or the points are
@@ -214,11 +220,12 @@ def map_layout(
     )
 
     yield 0, 1, "reading the points"
-    points, values = read_points(Path(path)), settings_of(method, settings)
+    values = settings_of(method, settings)
+    points = narrowed_points(read_points(Path(path)), parts)
     if method in points.coordinates and not settings:
         # The file brings the layout along, made with the usual settings.
         return MapLayout(method, points.coordinates[method], None, values, True)
-    kept = layout_path(Path(path), method, values)
+    kept = layout_path(Path(path), method, values, parts)
     known = read_layout(kept, len(points))
     if known is not None:
         return MapLayout(method, *known, values, True)
@@ -236,13 +243,20 @@ def map_layout(
             path=str(path),
             method=method,
             settings=values,
+            parts=tuple(parts),
         )
     write_layout(kept, *found)
     return MapLayout(method, *found, values, False)
 
 
 def map_neighbours(
-    context: Context, *, path: str, point: int, metric: Metric = "latent", count: int = 50
+    context: Context,
+    *,
+    path: str,
+    point: int,
+    metric: Metric = "latent",
+    count: int = 50,
+    parts: Sequence[str] = (),
 ) -> Generator[Step, None, Neighbours]:
     """Find the points nearest to one, exactly.
 
@@ -253,6 +267,7 @@ def map_neighbours(
         metric: ``latent``, or ``pixel``: between the data set's own images, or the decoded ones of
             prior samples.
         count: neighbours at most; there are one fewer than points.
+        parts: of the latents that are compared; all when none are given.
 
     Raises:
         LatentLabError: no such point or metric, or the images are gone.
@@ -263,7 +278,7 @@ def map_neighbours(
     points = read_points(Path(path))
     _check_points(points, [point])
     if metric == "latent":
-        squares = yield from _latent_squares(points, point)
+        squares = yield from _latent_squares(narrowed_points(points, parts), point)
     else:
         squares = yield from _pixel_squares(context, path, points, point)
     squares[point] = np.inf

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,9 @@ def make_room(keep: Path, limit: int = MAX_BYTES) -> None:
                 size -= taken
 
 
-def layout_path(points: Path, method: str, settings: Mapping[str, float]) -> Path:
+def layout_path(
+    points: Path, method: str, settings: Mapping[str, float], parts: Sequence[str] = ()
+) -> Path:
     """Return the file of a layout of a points file as it is now.
 
     Raises:
@@ -91,7 +93,8 @@ def layout_path(points: Path, method: str, settings: Mapping[str, float]) -> Pat
     except OSError as error:
         raise LatentLabError(f"There is no points file '{points}': map the data again.") from error
     identity = [str(points.absolute()), info.st_size, info.st_mtime_ns]
-    return map_path("layout", LAYOUT_VERSION, identity, method, sorted(settings.items()))
+    chosen = [sorted(parts)] if parts else []
+    return map_path("layout", LAYOUT_VERSION, identity, method, sorted(settings.items()), *chosen)
 
 
 def write_layout(path: Path, coordinates: NDArray[np.float32], plane: Plane | None) -> None:

@@ -105,6 +105,8 @@ def ask_neighbours(model: Any, point: int, metric: str) -> None:
         return
     count = min(NEIGHBOURS, len(points))
     arguments = {"path": str(path), "point": int(point), "metric": metric, "count": count}
+    if model.parts:
+        arguments["parts"] = model.parts
     title = "Nearest neighbours" + (" by pixels" if metric == "pixel" else "")
 
     def found(neighbours: Any) -> None:

@@ -68,6 +68,7 @@ class Placed:
         x_label: what stands at the axis.
         y_label: likewise.
         index: of many points, sorted beforehand; ``None`` for few.
+        held: parts of the latents that every place of the plane has at their middle.
     """
 
     choice: LayoutChoice
@@ -76,6 +77,7 @@ class Placed:
     x_label: str = ""
     y_label: str = ""
     index: PointIndex | None = None
+    held: tuple[str, ...] = ()
 
 
 def is_quick(points: PointSet) -> bool:
@@ -114,6 +116,29 @@ def by_components(choice: LayoutChoice, points: PointSet) -> Placed:
     place = layouts.place_by_pictures if choice.method == PICTURE else layouts.place_by_components
     coordinates, plane = place(points)
     return Placed(choice, coordinates, plane, plane.x_label, plane.y_label)
+
+
+def widened(placed: Placed, points: PointSet, space: LatentSpace) -> Placed:
+    """Return a layout of some parts with its plane in the whole space.
+
+    The other parts are held at the middle: 0 where the prior is N(0, 1), or the points' mean.
+
+    Args:
+        placed: a layout.
+        points: with all parts.
+        space: of the points.
+    """
+    plane = placed.plane
+    held = {p.name: p for p in space.parts if plane is not None and p.name not in plane.names}
+    if plane is None or not held:
+        return placed
+    rest = {
+        name: np.zeros(points.parts[name].shape[1:])
+        if part.kind == "gaussian"
+        else points.parts[name].mean(axis=0, dtype=np.float64)
+        for name, part in held.items()
+    }
+    return replace(placed, plane=plane.widened(rest), held=tuple(held))
 
 
 def without_latents(choice: LayoutChoice, coordinates: NDArray[np.float32]) -> Placed:

@@ -6,16 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
-from latentlab.core.labels import LabelColumn
 from latentlab.core.latents import Latents
+from latentlab.core.parts import first_parts, narrowed
 from latentlab.core.plane import Plane
-from latentlab.core.points import PRIOR, PointSet
+from latentlab.core.points import PRIOR, PointSet, narrowed_points
 from latentlab.core.requests import Failure
 from latentlab.core.spec import LatentSpace
 from latentlab.services import maps
@@ -23,21 +21,22 @@ from latentlab.ui import map_layouts
 from latentlab.ui.map_background import Background
 from latentlab.ui.map_cached import newest_map, read_map
 from latentlab.ui.map_jobs import NewestJobs, ask_neighbours, skipped_text
-from latentlab.ui.map_layouts import LayoutChoice, Placed
+from latentlab.ui.map_layouts import DIRECTIONS, LayoutChoice, Placed
 from latentlab.ui.map_pictures import first_label, latents_picture
+from latentlab.ui.map_shown import NONE, ShownPoints
 from latentlab.ui.map_three import ThreePictures
 from latentlab.ui.map_weights import MapWeights, same_points
 
 PRIOR_COUNT = 2000
 MUCH_TO_READ = 4 * 2**20
 """A points file of more bytes is read in a thread."""
-Points = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-_NONE = np.zeros(0, np.int64)
 
 
-class MapModel(QObject):
+class MapModel(ShownPoints, QObject):
     """The state of the map of the controller's model.
+
+    ``points`` hold whole latents; ``mapped`` are the same in ``parts`` alone (in all, where none
+    are named): what a layout is made of.
 
     Args:
         controller: of the window; ``controller.map_selection`` is kept up to date: the path of the
@@ -46,6 +45,7 @@ class MapModel(QObject):
     Signals:
         points_changed: another set of points, or none.
         points_renewed: the same points, of other weights; they glide to their new places.
+        parts_changed: the points are laid out by other parts of their latents.
         layout_changed: the points stand elsewhere; true asks for a glide.
         colour_changed: another label colours the points.
         shown_changed: other points are shown.
@@ -57,6 +57,7 @@ class MapModel(QObject):
 
     points_changed = Signal()
     points_renewed = Signal()
+    parts_changed = Signal()
     layout_changed = Signal(bool)
     colour_changed = Signal()
     shown_changed = Signal()
@@ -68,14 +69,10 @@ class MapModel(QObject):
     def __init__(self, controller: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
-        self.points: PointSet | None = None
-        self.path: Path | None = None
+        self.parts: tuple[str, ...] = ()
+        self.mapped: PointSet | None = None
         self.placed: Placed | None = None
         self.choice: LayoutChoice | None = None
-        self.colour: str | None = None
-        self.selection: Points = _NONE
-        self.isolated: Mask | None = None
-        self._legend: Mask | None = None
         self._renewing = False
         self._opened: dict[tuple[str, str], Path] = {}
         self.jobs = NewestJobs(controller, self)
@@ -126,7 +123,9 @@ class MapModel(QObject):
         self.reading.stop()
         self.three.clear()
         self._take(None, None)
-        if self._controller.model is not None:
+        model = self._controller.model
+        self.parts = () if model is None else first_parts(model.spec.space())
+        if model is not None:
             path = self._opened.get(self._mark()) or self.bundled()
             path = path or newest_map(self.model_id, self.weights)
             if path is not None:
@@ -164,21 +163,47 @@ class MapModel(QObject):
         self.reading.run(read, take, failed, much=much, title="Reading the map")
 
     def _take(self, points: PointSet | None, path: Path | None) -> None:
-        self.points, self.path, self._renewing = points, path, False
+        self.path, self._renewing = path, False
+        self._take_points(points)
         self.placed = self.choice = None
         self.isolated = self._legend = None
         self.colour = None if points is None else first_label(points)
-        self.select(_NONE)
+        self.select(NONE)
         self.failed.emit(None)
         self.points_changed.emit()
         self.colour_changed.emit()
+        self._choose_first()
+
+    def _take_points(self, points: PointSet | None) -> None:
+        if points is not None and points.placed_by:
+            self.parts = points.placed_by
+        self.points = points
+        self.mapped = None if points is None else narrowed_points(points, self.parts)
+
+    def _choose_first(self) -> None:
         space = self.space
-        if points is not None and space is not None:
-            self.choose_layout(map_layouts.first_choice(points, space))
+        if self.mapped is not None and space is not None:
+            self.choose_layout(map_layouts.first_choice(self.mapped, narrowed(space, self.parts)))
+
+    def choose_parts(self, parts: tuple[str, ...]) -> None:
+        """Lay the points out by other parts of their latents; what is selected stays selected."""
+        if parts == self.parts:
+            return
+        self.parts, choice = parts, self.choice
+        if self.points is None:
+            return
+        self.mapped = narrowed_points(self.points, parts)
+        self._renewing = True
+        self.parts_changed.emit()
+        if choice is not None and choice.method in (*map_layouts.NEIGHBOUR_METHODS, DIRECTIONS):
+            self.choose_layout(choice)
+        else:
+            self._choose_first()
 
     def _renew(self, points: PointSet, path: Path) -> None:
         """Take the same points of other weights: they glide to where they stand now."""
-        choice, self.points, self.path = self.choice, points, path
+        choice, self.path = self.choice, path
+        self._take_points(points)
         self._renewing = True
         self.points_renewed.emit()
         if choice is not None:
@@ -220,8 +245,11 @@ class MapModel(QObject):
     def choose_layout(self, choice: LayoutChoice) -> None:
         """Place the points; what needs a job comes later, over PCA meanwhile."""
         points, space = self.points, self.space
-        if points is None or space is None:
+        if points is None or space is None or self.mapped is None:
             return
+        if choice.method != DIRECTIONS:
+            # A direction moves the parts that it was fitted in, whatever else is chosen.
+            points, space = self.mapped, narrowed(space, self.parts)
         self.jobs.stop("map_layout")
         self.background.stop()
         self.choice = choice
@@ -272,6 +300,7 @@ class MapModel(QObject):
             "path": str(self.path),
             "method": choice.method,
             "settings": dict(choice.settings) or None,
+            **({"parts": self.parts} if self.parts else {}),
         }
 
         def found(layout: Any) -> None:
@@ -286,6 +315,8 @@ class MapModel(QObject):
         self.jobs.run("map_layout", title, arguments, found, self._layout_failed)
 
     def _place(self, placed: Placed, glide: bool = False) -> None:
+        if self.points is not None and self.space is not None:
+            placed = map_layouts.widened(placed, self.points, self.space)
         count = len(placed.coordinates)
         if placed.index is None and count > map_layouts.SORTED_AT_ONCE:
             work = partial(map_layouts.sorted_points, placed)
@@ -331,67 +362,14 @@ class MapModel(QObject):
 
     def _directions_changed(self) -> None:
         choice = self.choice
-        if choice is None or choice.method != map_layouts.DIRECTIONS:
+        if choice is None or choice.method != DIRECTIONS:
             return
         known = self._controller.directions
         if {choice.x, choice.y} <= set(known):
             if self._axes != (known[choice.x], known[choice.y]):
                 self.choose_layout(choice)
-        elif self.points is not None and self.space is not None:
-            self.choose_layout(map_layouts.first_choice(self.points, self.space))
-
-    # Colours, what is shown, what is selected.
-
-    @property
-    def column(self) -> LabelColumn | None:
-        """The label that colours the points."""
-        if self.points is None or self.colour is None:
-            return None
-        return self.points.labels.get(self.colour)
-
-    def choose_colour(self, label: str | None) -> None:
-        """Colour by a label, or by none."""
-        if label != self.colour:
-            self.colour = label
-            self._legend = None
-            self.colour_changed.emit()
-            self.shown_changed.emit()
-
-    @property
-    def shown(self) -> Mask | None:
-        """Which points are shown; ``None`` means all."""
-        if self._legend is None or self.isolated is None:
-            return self.isolated if self._legend is None else self._legend
-        return self._legend & self.isolated
-
-    def show_classes(self, mask: Mask | None) -> None:
-        """Show what the legend says."""
-        self._legend = None if mask is None or bool(mask.all()) else mask
-        self.shown_changed.emit()
-
-    def isolate(self) -> None:
-        """Show only the selected points."""
-        if self.points is not None and len(self.selection):
-            mask = np.zeros(len(self.points), bool)
-            mask[self.selection] = True
-            self.isolated = mask
-            self.shown_changed.emit()
-
-    def show_all(self) -> None:
-        """Show what isolating hid."""
-        if self.isolated is not None:
-            self.isolated = None
-            self.shown_changed.emit()
-
-    def select(self, points: Any) -> None:
-        """Select points."""
-        chosen = np.asarray(points, np.int64)
-        if not np.array_equal(chosen, self.selection):
-            self.selection = chosen
-            self._controller.map_selection = (
-                (str(self.path), chosen) if len(chosen) and self.path is not None else None
-            )
-            self.selection_changed.emit(chosen)
+        else:
+            self._choose_first()
 
     def choose_group(self, side: str) -> None:
         """Hand the selection on as a group: ``positive`` or ``negative``."""

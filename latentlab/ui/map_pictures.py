@@ -12,6 +12,7 @@ import numpy as np
 from latentlab.core.document import Picture
 from latentlab.core.labels import LabelColumn
 from latentlab.core.latents import Latents
+from latentlab.core.parts import moved_text
 from latentlab.core.plane import Plane
 from latentlab.core.points import PointSet
 from latentlab.core.store import ArrayStore
@@ -152,7 +153,17 @@ def place_lines(placed: Placed, target: Target) -> list[str]:
         # The axis itself tells the unit and the share of the variance.
         number = f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
         lines.append(f"{label.partition(' (')[0]} {number}")
+    if placed.held:
+        lines.append(f"{_held_title(placed.held)}: at the middle")
     return lines
+
+
+def _held_title(parts: tuple[str, ...]) -> str:
+    """Return what a card calls the parts that a plane does not move in."""
+    local = [name for name in parts if name.startswith("local_")]
+    if len(local) > 1:
+        return "Local parts" if len(local) == len(parts) else "Other parts"
+    return moved_text(parts) or "Other parts"
 
 
 def table_rows(

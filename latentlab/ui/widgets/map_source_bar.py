@@ -9,7 +9,9 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from latentlab.core.document import Picture
+from latentlab.core.parts import choice_of, narrowed
 from latentlab.core.plane import native_plane
+from latentlab.core.points import PointSet
 from latentlab.ui import map_layouts
 from latentlab.ui.edits import readable
 from latentlab.ui.map_layouts import (
@@ -82,6 +84,7 @@ class MapSourceBar(QWidget):
         self.source.clicked.connect(self.open_source)
         self.popover = SourcePopover(self)
         self.popover.chosen.connect(self._map)
+        self.popover.parts_chosen.connect(model.choose_parts)
         self.layout_box = _combo("Layout", "How the points are laid out")
         self.layout_box.activated.connect(self._choose_layout)
         self.settings = QToolButton()
@@ -97,6 +100,7 @@ class MapSourceBar(QWidget):
         self._build()
         model.points_changed.connect(self.follow)
         model.layout_changed.connect(self.follow)
+        model.parts_changed.connect(self.follow)
         model.jobs.changed.connect(self.follow)
         model.colour_changed.connect(self.follow)
         model.three.changed.connect(self.follow)
@@ -153,9 +157,7 @@ class MapSourceBar(QWidget):
     def follow(self, *_: object) -> None:
         """Show what the model says."""
         points = self._model.points
-        self.source.setText(
-            "Choose… ▾" if points is None else f"{len(points):,} {source_title(points)} ▾"
-        )
+        self.source.setText("Choose… ▾" if points is None else self._source_text(points))
         self.source.setMaximumWidth(260)
         for widget in (self.layout_box, self.colour_box):
             widget.setEnabled(points is not None)
@@ -164,13 +166,20 @@ class MapSourceBar(QWidget):
         self._fill_axes()
         self._fill_slots()
 
+    def _source_text(self, points: PointSet) -> str:
+        space, parts = self._model.space, self._model.parts
+        where = choice_of(space, parts).title if space is not None and parts else ""
+        title = f"{len(points):,} {source_title(points)}"
+        return f"{title} · {where} ▾" if where else f"{title} ▾"
+
     def _fill_layouts(self) -> None:
         box, space, choice = self.layout_box, self._model.space, self._model.choice
         box.clear()
         methods = [PCA, *NEIGHBOUR_METHODS]
-        points = self._model.points
-        if points is not None and points.picture_map is not None:
+        mapped = self._model.mapped
+        if mapped is not None and mapped.picture_map is not None:
             methods.insert(0, PICTURE)
+        space = space and narrowed(space, self._model.parts)
         if space is not None and native_plane(space) is not None:
             methods.insert(0, NATIVE)
         if len(self._directions()) >= 2:
@@ -248,6 +257,7 @@ class MapSourceBar(QWidget):
         """Open the form that chooses what the map shows."""
         model = self._controller.model
         self.popover.set_readable(probe_reads(None if model is None else model.spec))
+        self.popover.set_space(self._model.space, self._model.parts)
         self.popover.show_under(self.source)
 
     def _map(self, choice: SourceChoice) -> None:

@@ -20,7 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from latentlab.core.parts import choice_of
 from latentlab.core.points import PRIOR
+from latentlab.core.spec import LatentSpace
+from latentlab.ui.widgets.direction_pages.parts_chooser import PartsBox
 from latentlab.ui.widgets.quiet import QuietSpinBox
 
 PORTRAITS = "portraits"
@@ -55,9 +58,11 @@ class SourcePopover(QFrame):
 
     Signals:
         chosen: a ``SourceChoice``.
+        parts_chosen: names of the parts that the map is laid out by; none for all.
     """
 
     chosen = Signal(object)
+    parts_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
@@ -87,6 +92,8 @@ class SourcePopover(QFrame):
             "Decode every sample and let the portraits probe read it, so that its attributes can "
             "colour the map; it takes longer"
         )
+        self.parts = PartsBox("The map is laid out by these parts of the latents, at once")
+        self.parts.activated.connect(lambda _row: self.parts_chosen.emit(self.parts.parts))
         self.readable = False
         self.go = QPushButton("&Map")
         self.go.setDefault(True)
@@ -108,6 +115,7 @@ class SourcePopover(QFrame):
         self._label_row = self._with_button(self.labels, self._browse_labels, "Choose a CSV")
         self._form.addRow("&Labels", self._label_row)
         self._form.addRow(self.read)
+        self._form.addRow("Par&ts", self.parts)
         self._note = QLabel()
         self._note.setWordWrap(True)
         self._note.setMinimumWidth(280)
@@ -193,6 +201,14 @@ class SourcePopover(QFrame):
         if self.go.isEnabled():
             self.hide()
             self.chosen.emit(self.choice())
+
+    def set_space(self, space: LatentSpace | None, parts: tuple[str, ...]) -> None:
+        """Offer the parts of a space, and show those that the map is laid out by."""
+        self.parts.set_space(space)
+        if space is not None:
+            self.parts.choose(choice_of(space, parts).id)
+        self._form.setRowVisible(self.parts, self.parts.offers)
+        self.adjustSize()
 
     def set_readable(self, readable: bool) -> None:
         """Whether the probe can read the model's samples."""
