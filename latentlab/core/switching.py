@@ -96,8 +96,9 @@ def cell_latents(
         LatentLabError: a cell outside the matrix, a range that the space lacks, or other latents.
     """
     check_cells(switch, cells)
-    by_row, ids = row_ranges(switch, space), [source.id for source in switch.sources]
-    return stack([recombine(latents[ids[i]], latents[ids[j]], by_row, space) for i, j in cells])
+    ids = [source.id for source in switch.sources]
+    rows, columns = (stack([latents[ids[cell[side]]] for cell in cells]) for side in (0, 1))
+    return recombine(rows, columns, row_ranges(switch, space), space)
 
 
 def cell_picture(switch: Switch, cell: Cell, latents: Latents) -> Picture:

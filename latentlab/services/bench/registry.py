@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, str] = {
     "hover": "latentlab.services.bench.hover:run",
     "map": "latentlab.services.bench.map:run",
     "slider_flood": "latentlab.services.bench.slider_flood:run",
+    "switch": "latentlab.services.bench.switch:run",
     "train": "latentlab.services.bench.train:run",
     "window": "latentlab.services.bench.window:run",
 }
