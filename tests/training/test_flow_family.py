@@ -208,7 +208,8 @@ def test_the_sheet_of_a_plain_flow_and_a_small_one() -> None:
     [
         ({"bits": 9}, "bits"),
         ({"steps": [1]}, r"model\.steps.*one number for each level"),
-        ({"steps": []}, "steps"),
+        ({"steps": [], "hidden": []}, r"model\.steps.*at least one level"),
+        ({"encoder": []}, r"model\.encoder.*at least one level"),
         ({"hidden": [2, 2]}, "hidden"),
         ({"global_maps": [8]}, r"model\.global_maps.*one number for each level"),
         ({"global_maps": [8, 8], "global_dim": 0}, r"model\.global_maps.*global_dim"),

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from latentlab.backends.nn.flow_couplings import Activation
-from latentlab.core.families.flow import Hidden, Maps, Steps
+from latentlab.core.families.flow import Hidden, Steps
 from latentlab.core.spec import Frozen
 
 MOST_COUPLINGS = 1024
@@ -57,7 +57,7 @@ class FlowConfig(Frozen):
     bottom_hidden: int = Field(default=24, ge=4, le=512)
     activation: Activation = "elu"
     global_dim: int = Field(default=0, ge=0, le=1024)
-    global_maps: Maps = ()
+    global_maps: Hidden = ()
     encoder: Hidden = (32, 64, 64)
     encoder_blocks: int = Field(default=1, ge=1, le=4)
     encoder_planes: int = Field(default=8, ge=1, le=256)
@@ -71,6 +71,10 @@ class FlowConfig(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> FlowConfig:
+        if not self.steps:
+            raise ValueError("steps needs at least one level")
+        if self.global_dim and not self.encoder:
+            raise ValueError("encoder needs at least one level")
         if len(self.steps) != len(self.hidden):
             raise ValueError("steps and hidden name one number for each level")
         if self.global_maps and len(self.global_maps) != self.levels:

@@ -12,11 +12,10 @@ SIZES = (16, 32, 64, 128, 256)
 """Heights and widths of the images that a flow is trained on, in pixels."""
 Steps = Annotated[
     tuple[Annotated[int, Field(ge=1, le=64)], ...],
-    Field(strict=False, min_length=1, max_length=6),
+    Field(strict=False, max_length=6),
 ]
 Channels = Annotated[int, Field(ge=4, le=1024)]
-Hidden = Annotated[tuple[Channels, ...], Field(strict=False, min_length=1, max_length=6)]
-Maps = Annotated[tuple[Channels, ...], Field(strict=False, max_length=6)]
+Hidden = Annotated[tuple[Channels, ...], Field(strict=False, max_length=6)]
 
 
 class FlowSettings(FamilySettings):
@@ -43,7 +42,7 @@ class FlowSettings(FamilySettings):
         ge=0,
         le=1024,
     )
-    global_maps: Maps = setting(
+    global_maps: Hidden = setting(
         (),
         "Maps of the global part",
         "A small decoder makes a map of the global part for every level, of so many channels, the "
