@@ -82,6 +82,14 @@ BUILTIN: dict[str, tuple[Row, ...]] = {
             icon="switch",
         ),
         Row(
+            "likelihood",
+            "Likelihood",
+            "latentlab.ui.panels.likelihood:LikelihoodPanel",
+            needs=("log_prob",),
+            summary="How likely the model finds images, and what that does not say.",
+            icon="likelihood",
+        ),
+        Row(
             "train",
             "Train",
             "latentlab.ui.panels.train:TrainPanel",

@@ -62,7 +62,16 @@ class DataChoice:
         name = self.source.partition(":")[0] if not Path(self.source).is_absolute() else self.source
         name = "own samples" if name == PRIOR else Path(name).name or name
         name += f" ({self.split})" if self.split else ""
-        return f"{name}, faded" if self.faded else name
+        return f"faded {name}" if self.faded else name
+
+
+def titles(sets: Sequence[DataChoice]) -> tuple[str, ...]:
+    """Return what a person calls data sets that stand together: no two the same, if they differ."""
+    found = tuple(data.title for data in sets)
+    if len(set(found)) == len(found):
+        return found
+    named = (f"{data.source} ({data.split})" if data.split else data.source for data in sets)
+    return tuple(f"faded {n}" if data.faded else n for n, data in zip(named, sets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,7 +300,7 @@ def score_text(value: float, bound: bool, quantity: Quantity = "bits") -> str:
 def verdict(first: Scores, second: Scores, quantity: Quantity = "bits") -> str:
     """Return in one sentence whether a value finds the images of the second data set."""
     found = auc(first.values(quantity), second.values(quantity))
-    names = first.data.title, second.data.title
+    names = titles([first.data, second.data])
     figure = f"AUC {found.value:.3f} ± {found.error:.3f}"
     what = "bits/dim" if quantity == "bits" else "the corrected score"
     if abs(found.value - 0.5) < max(0.02, 2 * found.error):

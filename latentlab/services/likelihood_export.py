@@ -21,6 +21,7 @@ from latentlab.core.likelihood import (
     Scores,
     ranked,
     table,
+    titles,
 )
 from latentlab.core.modelfile import replace_file
 from latentlab.core.version import version
@@ -38,7 +39,7 @@ _NAME = re.compile(r"[^\w.-]+")
 def histogram_data(sets: Sequence[Scores], quantity: Quantity) -> HistogramData:
     """Return what a histogram of scores shows."""
     return HistogramData(
-        tuple(scores.data.title for scores in sets),
+        titles([scores.data for scores in sets]),
         tuple(scores.values(quantity) for scores in sets),
         quantity,
         any(scores.bound for scores in sets),

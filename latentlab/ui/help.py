@@ -92,6 +92,15 @@ TOPICS: dict[str, tuple[str, str]] = {
         "a picture again and says whether its parts come back. Blend goes from one picture to "
         "another, part by part.",
     ),
+    "likelihood": (
+        "Likelihood",
+        "How likely the model finds the image of the canvas, in bits/dim (less is likelier), and "
+        "which pixels take the bits. Score scores a data set, Against lays another one beside it; "
+        "the AUC says how well the score tells them apart. Left and Right read the histogram off, "
+        "a click on the legend hides a set. The strip has the least likely images: Enter or "
+        "double-click takes one to the canvas. A likelihood is no outlier test: simple images of "
+        "other data may score as likely (What it does not say).",
+    ),
     "train": (
         "Train",
         "Training runs, the newest first, also those that the command line or another machine "

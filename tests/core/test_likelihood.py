@@ -20,6 +20,7 @@ from latentlab.core.likelihood import (
     share_below,
     simplicity_sentence,
     table,
+    titles,
     verdict,
 )
 
@@ -132,6 +133,9 @@ def test_what_cannot_be_scored_is_said(choice: DataChoice):
 
 
 def test_titles():
+    two = [DataChoice("portraits:seed=1"), DataChoice("portraits:seed=2")]
+    assert titles(two) == ("portraits:seed=1", "portraits:seed=2")
+    assert titles(two[:1]) == ("portraits",)
     assert DataChoice("portraits:count=5,seed=1").title == "portraits"
     assert DataChoice("prior").title == "own samples"
-    assert DataChoice("/data/faces.zip", "train", faded=True).title == ("faces.zip (train), faded")
+    assert DataChoice("/data/faces.zip", "train", faded=True).title == ("faded faces.zip (train)")
