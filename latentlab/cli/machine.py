@@ -113,6 +113,7 @@ def _card_lines(spec: ModelSpec, entry: Entry) -> list[str]:
         parts_line,
         parts_table,
         plain_lines,
+        switch_table,
     )
 
     channels, height, width = spec.image_shape
@@ -124,7 +125,7 @@ def _card_lines(spec: ModelSpec, entry: Entry) -> list[str]:
         lines += _noise(spec.diffusion)
     lines += plain_lines(spec.quality)
     lines += parts_line(spec.quality)
-    for make in (distance_table, obedience_table, parts_table):
+    for make in (distance_table, obedience_table, switch_table, parts_table):
         table = make(spec.quality)
         lines += ["", *table, ""] if table else []
     lines += making(spec.provenance)

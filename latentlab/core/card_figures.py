@@ -10,9 +10,10 @@ from latentlab.core.denoising import SAMPLERS
 _OBEYED = re.compile(r"obeyed_(?:(.+)_)?at_([0-9.]+)")
 _DISTANCE = re.compile(rf"frechet_({'|'.join(row.id for row in SAMPLERS)})_(\d+)")
 _EDITED = re.compile(r"(target|selectivity)_(global|local|both)_(.+)")
+_SWITCHED = re.compile(r"(switched)_(global|local)_(.+)")
 _PARTS = ("global", "local", "both")
-_CLEAR = 1.5
-"""An attribute lies in the part that moves it so many times as far as the other."""
+_CLEAR, _LEAST = 2.0, 0.2
+"""An attribute comes with a part that has so many times the other's share, and so much of it."""
 _IN_TABLES = ("frechet_images", "frechet_features", "frechet_probe", "frechet_probe_floor")
 _ABOUT_OBEYED = ("obeyed_images", "obeyed_drawn")
 
@@ -24,14 +25,16 @@ def figure(value: float) -> str:
 
 def percent(share: float) -> str:
     """Return a share as a percentage, ``93 %``; a half rounds to even."""
-    return f"{100 * share:.0f} %"
+    return f"{round(100 * share)} %"
 
 
 def plain_lines(quality: Mapping[str, float]) -> list[str]:
     """Return the figures that stand in no table, a line each."""
     rows = [(n, v) for n, v in quality.items() if not _DISTANCE.fullmatch(n)]
     rows = [(n, v) for n, v in rows if not _OBEYED.fullmatch(n) and n not in _ABOUT_OBEYED]
-    rows = [(n, v) for n, v in rows if not _EDITED.fullmatch(n)]
+    rows = [(n, v) for n, v in rows if not _EDITED.fullmatch(n) and not _SWITCHED.fullmatch(n)]
+    if switch_table(quality):
+        rows = [(n, v) for n, v in rows if n != "frechet_switched"]
     if _cells(quality, _DISTANCE):
         rows = [(n, v) for n, v in rows if n not in _IN_TABLES]
     return [f"{name.replace('_', ' ')}: {figure(value)}" for name, value in rows]
@@ -105,11 +108,13 @@ def obedience_table(quality: Mapping[str, float]) -> list[str]:
     return [f"Condition obeyed, as the probe reads it{_about(about)}", *_table(head, rows)]
 
 
-def _edits(quality: Mapping[str, float]) -> dict[str, dict[tuple[str, str], float]]:
-    """Return the figures of edits by attribute, then by figure and part."""
+def _by_attribute(
+    quality: Mapping[str, float], what: re.Pattern[str]
+) -> dict[str, dict[tuple[str, str], float]]:
+    """Return figures of parts by attribute, then by figure and part."""
     found: dict[str, dict[tuple[str, str], float]] = {}
     for key, value in quality.items():
-        if match := _EDITED.fullmatch(key):
+        if match := what.fullmatch(key):
             found.setdefault(match.group(3), {})[match.group(1), match.group(2)] = value
     return found
 
@@ -120,7 +125,7 @@ def parts_table(quality: Mapping[str, float]) -> list[str]:
     The figures are those of ``evaluation.parts``.
     """
     rows = []
-    for name, cells in _edits(quality).items():
+    for name, cells in _by_attribute(quality, _EDITED).items():
         words = []
         for part in _PARTS:
             target, selective = (cells.get((w, part)) for w in ("target", "selectivity"))
@@ -136,21 +141,44 @@ def parts_table(quality: Mapping[str, float]) -> list[str]:
     return [title, *_table(["attribute", *_PARTS], rows)]
 
 
+def switch_table(quality: Mapping[str, float]) -> list[str]:
+    """Return which attribute comes with which part of a switched picture; nothing where unknown.
+
+    The figures are those of ``evaluation.flow_switch``.
+    """
+    rows = []
+    for name, cells in _by_attribute(quality, _SWITCHED).items():
+        values = [cells.get(("switched", part)) for part in _PARTS[:2]]
+        rows.append([name.replace("_", " "), *("" if v is None else percent(v) for v in values)])
+    if not rows:
+        return []
+    about = []
+    if "frechet_switched" in quality:
+        about.append(f"Fréchet distance {figure(quality['frechet_switched'])}")
+    if "frechet_probe_floor" in quality:
+        about.append(f"data to data {figure(quality['frechet_probe_floor'])}")
+    title = (
+        "Switched pictures: how much of an attribute comes with each part, as the probe reads it"
+    )
+    return [f"{title}{_about(about)}", *_table(["attribute", *_PARTS[:2]], rows)]
+
+
 def parts_line(quality: Mapping[str, float]) -> list[str]:
-    """Return in one line which part holds which attribute; nothing where unknown."""
-    held: dict[str, list[str]] = {"the global part": [], "the local parts": [], "both": []}
-    for name, cells in _edits(quality).items():
-        one, other = cells.get(("target", "global")), cells.get(("target", "local"))
-        if one is None or other is None:
+    """Return in one line which attribute comes with which part; nothing where unknown."""
+    come: dict[str, list[str]] = {"the global part": [], "the local parts": [], "both": []}
+    for name, cells in _by_attribute(quality, _SWITCHED).items():
+        one = cells.get(("switched", "global"), 0.0)
+        other = cells.get(("switched", "local"), 0.0)
+        if max(one, other) < _LEAST:
             continue
         part = "both"
-        if one > _CLEAR * max(other, 0.0):
+        if one > _CLEAR * other:
             part = "the global part"
-        elif other > _CLEAR * max(one, 0.0):
+        elif other > _CLEAR * one:
             part = "the local parts"
-        held[part].append(name.replace("_", " "))
-    found = [f"by {part}: {', '.join(names)}" for part, names in held.items() if names]
-    return [f"Held {'; '.join(found)}"] if found else []
+        come[part].append(name.replace("_", " "))
+    found = [f"with {part}: {', '.join(names)}" for part, names in come.items() if names]
+    return [f"What comes {'; '.join(found)}"] if found else []
 
 
 def short_lines(quality: Mapping[str, float]) -> list[str]:

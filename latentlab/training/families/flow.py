@@ -24,11 +24,13 @@ from latentlab.backends.nn.flow import (
     to_centre,
 )
 from latentlab.backends.nn.likelihoods import gaussian_kl
+from latentlab.backends.probe import load_probe
 from latentlab.core.direction import Direction
 from latentlab.core.families.flow import FlowSettings
 from latentlab.core.modelfile import ModelHeader, StoredModel
 from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
+from latentlab.evaluation.flow_switch import switch_study
 from latentlab.evaluation.parts import part_study
 from latentlab.evaluation.portraits import can_study
 from latentlab.evaluation.quick import quick_directions
@@ -183,6 +185,8 @@ class FlowTrainer:
             refine = self.settings.refine_directions
             figures, directions = yield from part_study(backend, held_out, refine)
             quality = quality | figures
+            if self.config.global_dim:
+                quality |= yield from switch_study(backend, load_probe(), held_out)
         else:
             directions = quick_directions(backend, self.dataset, FINISH_IMAGES)
         yield self._stored(backend, quality, directions)
