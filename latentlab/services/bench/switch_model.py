@@ -33,7 +33,19 @@ def model_name(folder: Path) -> str:
 
     if BUNDLED in [entry.id for entry in ModelLibrary([]).entries() if entry.bundled]:
         return BUNDLED
-    config = FlowConfig(global_dim=64)
+    # The shape of the bundled recipe.
+    config = FlowConfig(
+        bits=5,
+        global_dim=48,
+        global_maps=(48, 64, 96),
+        global_prior="flow",
+        steps=(6, 8, 8),
+        hidden=(64, 112, 144),
+        couplings=1,
+        encoder=(32, 64, 96),
+        encoder_planes=16,
+        encoder_norm="group",
+    )
     arrays = state_arrays(FlowNetwork(config))
     spec = flow_spec(config, id=STAND_IN, fingerprint=fingerprint(arrays))
     header = ModelHeader(config=config.model_dump(mode="json"), spec=spec)
