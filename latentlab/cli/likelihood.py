@@ -59,6 +59,10 @@ class Likelihood:
         str | None,
         tyro.conf.arg(metavar="PICTURE", help="A seed, photograph or PNG: where it stands."),
     ] = None
+    places: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FILE", help="Where the bits of --image are: a .png map or a .csv."),
+    ] = None
     out: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help="A .csv table, or a .png or .svg plot.")
     ] = None
@@ -77,6 +81,7 @@ class Likelihood:
     def run(self) -> int:
         """Score, and write what was asked for."""
         from latentlab.services.likelihood_export import write_extremes, write_scores
+        from latentlab.services.likelihood_places import write_places
 
         choices = self._choices()
         with working(self.machine, self.json) as work:
@@ -86,6 +91,9 @@ class Likelihood:
                 for choice in choices
             ]
         written: dict[str, Path] = {}
+        if self.places is not None and image is not None:
+            write_places(self.places, image)
+            written["places"] = self.places
         if self.out is not None:
             write_scores(self.out, sets, self._quantity)
             written["out"] = self.out
@@ -112,6 +120,8 @@ class Likelihood:
 
         if self.out is not None:
             check_out(self.out)
+        if self.places is not None and self.image is None:
+            raise LatentLabError("--places is of one image: name it by --image.")
         if not 1 <= self.strip <= STRIP:
             raise LatentLabError(f"A strip has 1 to {STRIP} images, not {self.strip}.")
         if self.against_split is not None and self.against in (None, FADED):

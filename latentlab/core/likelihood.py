@@ -306,9 +306,10 @@ def verdict(first: Scores, second: Scores, quantity: Quantity = "bits") -> str:
     if abs(found.value - 0.5) < max(0.02, 2 * found.error):
         return f"{figure}: {what} cannot tell {names[1]} from {names[0]}."
     if found.value < 0.5:
+        known = " This is the known failure." if quantity == "bits" else ""
         return (
             f"{figure}: {names[1]} score lower than {names[0]}, so {what} would take them for "
-            "ordinary images. This is the known failure."
+            f"ordinary images.{known}"
         )
     how = "well" if found.value >= 0.95 else "partly" if found.value >= 0.7 else "hardly"
     return f"{figure}: {what} tells {names[1]} {how} from {names[0]}."

@@ -79,13 +79,11 @@ class LikelihoodModel(QObject):
         scores_changed: other scores, or more of them.
         image_changed: the image's score came, or another image stands for it.
         running_changed: work began or ended.
-        failed: a ``Failure`` of scoring a data set.
     """
 
     scores_changed = Signal()
     image_changed = Signal()
     running_changed = Signal()
-    failed = Signal(object)
 
     def __init__(self, controller: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -95,6 +93,7 @@ class LikelihoodModel(QObject):
         self.samples = 1
         self.quantity: Quantity = "bits"
         self.hidden: frozenset[int] = frozenset()
+        self.failure: Failure | None = None
         self._kept: OrderedDict[ScoreKey, Scores] = OrderedDict()
         self._growing: dict[ScoreKey, _Growing] = {}
         self._waiting: list[ScoreKey] = []
@@ -192,18 +191,13 @@ class LikelihoodModel(QObject):
             data.check()
         self.cancel()
         self.choices, self.samples, self.hidden = choices, samples, frozenset()
+        self.failure = None
         self._waiting = [key for key in self._keys() if key not in self._kept]
         self._growing.clear()
         self.scores_changed.emit()
         self.canvas.samples = samples
         self.canvas.follow()
         self._next()
-
-    def forget(self) -> None:
-        """Show no data set."""
-        self.cancel()
-        self.choices = ()
-        self.scores_changed.emit()
 
     def cancel(self) -> None:
         """Score no more data; what was scored so far stays to be seen."""
@@ -251,9 +245,8 @@ class LikelihoodModel(QObject):
 
     def _fail(self, key: ScoreKey, failure: Failure) -> None:
         self._growing.pop(key, None)
-        self._waiting = []
+        self._waiting, self.failure = [], failure
         self._end(key)
-        self.failed.emit(failure)
 
     def _end(self, key: ScoreKey) -> None:
         if self._key == key:
@@ -276,6 +269,7 @@ class LikelihoodModel(QObject):
 
     def _follow_model(self, *_: object) -> None:
         self.cancel()
+        self.failure = None
         self.scores_changed.emit()
         self.canvas.forget()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -109,6 +111,54 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(context: Any):
         job(context, "likelihood_data", data=DataChoice("prior", count=2), samples=0)
     with pytest.raises(LatentLabError, match="no picture"):
         job(context, "likelihood_image")
+
+
+def test_a_flow_is_scored_with_its_map(tmp_path: Path):
+    from tests.flow_models import write_tiny
+
+    path = tmp_path / "tiny-flow.safetensors"
+    write_tiny(path)
+    models = library(tmp_path)
+    context = JobContext(models, Renderer(models))
+    entry = models.resolve(str(path))
+    scores = job(context, "likelihood_data", model=entry.id, data=DataChoice("prior", count=6))
+    pixels = torch.from_numpy(scores.images.astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+    backend = models.backend(entry.id)
+    direct = backend.log_prob(pixels)
+    assert scores.bits[scores.shown] == pytest.approx(direct.bits_per_dim.numpy(), rel=1e-4)
+    assert scores.bound
+    one = job(context, "likelihood_image", model=entry.id, photo=scores.images[2], samples=1)
+    assert one.bits == pytest.approx(scores.bits[scores.shown[2]], rel=1e-4)
+    assert one.places is not None
+    assert one.places.mean() + one.rest == pytest.approx(one.bits, rel=1e-4)
+
+
+def test_files_of_scores(context: Any, tmp_path: Path):
+    from latentlab.services.likelihood_export import write_extremes, write_scores
+    from latentlab.services.likelihood_places import write_places
+
+    scores = job(context, "likelihood_data", data=DataChoice("prior", count=9))
+    for name in ("a.png", "a.svg", "a.csv", "b.png"):
+        write_scores(tmp_path / name, [scores])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert ElementTree.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 10
+    assert write_extremes(tmp_path / "strip.png", scores, "bits", 5) == 5
+    with Image.open(tmp_path / "strip.png") as strip:
+        # The least likely image stands first, four times as large.
+        worst = scores.image(int(scores.bits.argmax()))
+        assert (np.asarray(strip)[8:72:4, 8:72:4] == worst).all()
+        assert "likelihood small-vae prior" in strip.text["latentlab:command"]
+    for bad in ("a.gif", "a"):
+        with pytest.raises(LatentLabError, match="cannot be written"):
+            write_scores(tmp_path / bad, [scores])
+    found = job(context, "likelihood_image", photo=scores.images[0])
+    write_places(tmp_path / "map.csv", found)
+    table = np.loadtxt(tmp_path / "map.csv", delimiter=",")
+    assert table.mean() + found.rest == pytest.approx(found.bits, rel=1e-4)
+    write_places(tmp_path / "map.png", found)
+    with pytest.raises(LatentLabError, match="which pixels"):
+        write_places(tmp_path / "map.png", replace(found, places=None))
 
 
 def test_the_compressed_length_counts_pixels_alone():

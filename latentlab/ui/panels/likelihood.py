@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
 )
 
 from latentlab.core.likelihood import simplicity_sentence, verdict
-from latentlab.core.requests import Failure
 from latentlab.ui.help import HelpPopup
 from latentlab.ui.icons import icon
 from latentlab.ui.likelihood_model import LikelihoodModel
@@ -184,7 +183,6 @@ class LikelihoodPanel(QWidget):
         model.scores_changed.connect(self._follow)
         model.image_changed.connect(self._follow)
         model.running_changed.connect(self._follow)
-        model.failed.connect(self._fail)
 
     # Following.
 
@@ -202,9 +200,11 @@ class LikelihoodPanel(QWidget):
         self.bar.set_running(model.running)
         shown = model.histogram()
         if model.begun or model.running:
-            self.error.hide()
             self._pages.setCurrentIndex(0)
-        elif self._pages.currentWidget() is not self.error or self.error.isHidden():
+        elif model.failure is not None:
+            self.error.show_failure(model.failure)
+            self._pages.setCurrentWidget(self.error)
+        else:
             self._pages.setCurrentWidget(self.empty)
         self.plot.show_data(shown)
         self._say()
@@ -215,6 +215,8 @@ class LikelihoodPanel(QWidget):
         said = []
         if model.running:
             said.append("Scoring…")
+        elif model.failure is not None:
+            said.append(f"⚠ {model.failure.message}")
         elif len(found) == 2:
             said.append(verdict(found[0], found[1], model.quantity))
         elif not found and model.begun:
@@ -259,16 +261,7 @@ class LikelihoodPanel(QWidget):
 
     def _begin(self) -> None:
         with self._controller.reporting():
-            self.error.hide()
             self.model.score(self.bar.choices(), self.bar.samples.value())
-
-    def _fail(self, failure: Failure) -> None:
-        self._follow()
-        if self.model.begun:
-            self.verdict.setText(f"⚠ {failure.message}")
-            return
-        self.error.show_failure(failure)
-        self._pages.setCurrentWidget(self.error)
 
     def explain(self) -> None:
         """Say what a likelihood does not say."""
