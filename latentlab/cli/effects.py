@@ -222,12 +222,13 @@ class Orthogonalise:
 def _print_figures(
     rows: dict[str, tuple[EditFigures | None, EditFigures | None]], changed: list[str]
 ) -> None:
-    print(f"{'direction':<16} {'target':>14}  {'selectivity':>14}  worst side effect after")
+    width = max(16, *map(len, rows)) if rows else 16
+    print(f"{'direction':<{width}} {'target':>14}  {'selectivity':>14}  worst side effect after")
     for name, (before, after) in rows.items():
         if before is None or after is None:
             continue
         kept = "" if name in changed else "  (as it was)"
         print(
-            f"{name[:16]:<16} {before.target:>5.2f} -> {after.target:>5.2f}  "
+            f"{name:<{width}} {before.target:>5.2f} -> {after.target:>5.2f}  "
             f"{before.selectivity:>5.1f} -> {after.selectivity:>5.1f}  {after.side_attribute}{kept}"
         )

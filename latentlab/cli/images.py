@@ -265,6 +265,7 @@ class Encode:
 
     def run(self) -> int:
         """Write the latents."""
+        from latentlab.core.card_figures import decibels
         from latentlab.core.latents import stack
         from latentlab.services.commands import build_picture
         from latentlab.services.export import save_latents
@@ -297,7 +298,7 @@ class Encode:
             print_json({"out": self.out, "images": rows})
         else:
             for row in rows:
-                print(f"{row['image']}: reconstruction {row['psnr_db']:.1f} dB")
+                print(f"{row['image']}: reconstruction {decibels(row['psnr_db'])}")
             print(f"{len(rows)} latents in {self.out}")
         return 0
 

@@ -28,6 +28,11 @@ def percent(share: float) -> str:
     return f"{round(100 * share)} %"
 
 
+def decibels(value: float) -> str:
+    """Return a peak signal-to-noise ratio, ``24.1 dB``; in words where nothing differs."""
+    return "without a difference" if value == float("inf") else f"{value:.1f} dB"
+
+
 def plain_lines(quality: Mapping[str, float]) -> list[str]:
     """Return the figures that stand in no table, a line each."""
     rows = [(n, v) for n, v in quality.items() if not _DISTANCE.fullmatch(n)]

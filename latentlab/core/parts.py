@@ -145,14 +145,19 @@ def name_in(name: str, space: LatentSpace, parts: Sequence[str]) -> str:
 
 
 def moved_text(names: Iterable[str]) -> str:
-    """Return which parts a direction moves, in words: ``Global part, Local part 1``.
+    """Return which parts a direction moves, in words: ``Global part, local parts 1, 2``.
 
     Empty for the only part of a space that does not tell parts apart.
     """
     found = sorted(names)
     if len(found) == 1 and part_title(found[0]) == found[0]:
         return ""
-    return ", ".join(map(part_title, found))
+    local = [name for name in found if name.startswith(_LOCAL) and name != part_title(name)]
+    others = [part_title(name) for name in found if name not in local or len(local) < 2]
+    if len(local) < 2:
+        return ", ".join(others)
+    scales = sorted((name[len(_LOCAL) :] for name in local), key=lambda text: (len(text), text))
+    return ", ".join([*others, f"{'local' if others else 'Local'} parts {', '.join(scales)}"])
 
 
 def heading_in(space: LatentSpace, parts: Sequence[str]) -> str:

@@ -16,7 +16,12 @@ from latentlab.core.spec import LatentSpace
 from latentlab.evaluation.effects import prior_samples
 from latentlab.evaluation.measure import Progress, changes_of
 from latentlab.evaluation.readers import ImageReader
-from latentlab.latent.directions import calibrate, least_side_effects, make_direction
+from latentlab.latent.directions import (
+    calibrate,
+    flat_parts,
+    least_side_effects,
+    make_direction,
+)
 
 Float = NDArray[np.float64]
 
@@ -66,7 +71,14 @@ class World:
     def made(self, name: str, vector: Float) -> Direction:
         """Return a vector as a direction, its unit as many deviations as the old one's was."""
         found = make_direction(name, self.space, vector, self.spread, method=METHOD)
-        return replace(found, scale=found.scale * self.units[name])
+        # What moves some parts alone says nothing of the others.
+        moving = {part: array for part, array in found.vector.items() if array.any()}
+        return replace(found, vector=moving, scale=found.scale * self.units[name])
+
+    def reach(self, direction: Direction) -> Float:
+        """Return 1 for the numbers of the parts that a direction moves, else 0: ``(D,)``."""
+        ones = {part: np.ones(array.shape) for part, array in direction.vector.items()}
+        return flat_parts(self.space, ones)
 
     def measured(
         self, directions: Sequence[Direction], seed: int

@@ -76,7 +76,8 @@ def orthogonalised(
 
     Args:
         backend: of the model.
-        directions: of one space; all of them may be combined.
+        directions: of one space; all of them may be combined, those of some parts of the latents
+            with such alone.
         reader: reads the attributes.
         spread: latents ``(N, D)`` that set the slider unit.
         names: of the directions to replace; all that are not locked and whose attribute is read,
@@ -162,8 +163,13 @@ def _round(
     moves = np.stack([flat_vector(world.space, d) * d.scale for d in bases])
     tried: list[Direction] = []
     for name in chosen:
-        for vector in combinations(world, name, bases, moves, changes):
-            clean = orthogonalise(vector, fixed) if fixed else unit(vector)
+        # A direction of some parts is made of such alone, and goes on moving only these.
+        reach = world.reach(now[name])
+        own = [i for i, move in enumerate(moves) if not move[reach == 0].any()]
+        apart = _within(fixed, reach)
+        near = [bases[i] for i in own]
+        for vector in combinations(world, name, near, moves[own], changes[own]) if near else ():
+            clean = orthogonalise(vector, apart) if apart else unit(vector)
             tried.append(world.made(name, clean))
     judged = [*(now[name] for name in chosen), *tried]
     results = yield from world.measured(judged, SOLVE_SEED + 2 * number + 1)
@@ -183,6 +189,12 @@ def _round(
     return {name: direction for name, (_, direction) in best.items()}
 
 
+def _within(vectors: Sequence[Float], reach: Float) -> list[Float]:
+    """Return vectors ``(D,)`` cut down to some parts, without those that do not move them."""
+    cut = [vector * reach for vector in vectors]
+    return [vector for vector in cut if np.abs(vector).max() > 0]
+
+
 def _free(world: World, directions: Sequence[Direction], fixed: Sequence[Float]) -> list[Direction]:
     """Return directions without what they share with the locked ones."""
     if not fixed:
@@ -190,7 +202,8 @@ def _free(world: World, directions: Sequence[Direction], fixed: Sequence[Float])
     found = []
     for direction in directions:
         try:
-            rest = orthogonalise(flat_vector(world.space, direction), fixed)
+            apart = _within(fixed, world.reach(direction))
+            rest = orthogonalise(flat_vector(world.space, direction), apart)
         except LatentLabError:
             # Nothing of its own is left; it cannot help the others either.
             continue

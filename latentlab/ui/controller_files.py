@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentlab.core.card_figures import decibels
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.session import Session, load_session, save_session
@@ -82,7 +83,7 @@ class FileActions:
         name = encoded.picture.name or "pasted"
         self.show_picture(encoded.picture, f"Photograph {name}")
         self.photo_changed.emit(encoded)
-        self.message.emit(f"Encoded: reconstruction {encoded.residual_psnr:.1f} dB", "")
+        self.message.emit(f"Encoded: reconstruction {decibels(encoded.residual_psnr)}", "")
 
     def import_latents(self, path: Path) -> None:
         """Show the latents, or the picture, that a file of ours holds."""

@@ -10,6 +10,7 @@ from latentlab.core.parts import (
     chosen_parts,
     heading_in,
     is_decoupled,
+    moved_text,
     name_in,
     narrowed,
     part_choices,
@@ -64,4 +65,10 @@ def test_names_and_headings_say_where_a_direction_moves() -> None:
     assert heading_in(FLOW, ["local"]) == "Local parts"
     assert heading_in(FLOW, []) == "Both parts"
     assert choice_of(PLAIN, []).id == "all"
+    told = [moved_text(names) for names in (["global"], ["local_1", "local_2"], ["local_2"])]
+    assert told == ["Global part", "Local parts 1, 2", "Local part 2"]
+    assert moved_text(["global", "local_1", "local_10", "local_2"]) == (
+        "Global part, local parts 1, 2, 10"
+    )
+    assert moved_text(["z"]) == moved_text([]) == ""
     assert (is_decoupled(FLOW), is_decoupled(PLAIN), is_decoupled(ONE)) == (True, False, False)

@@ -17,7 +17,8 @@ from latentlab.data.base import ArrayDataset, LabelColumn
 from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES
 from latentlab.evaluation import fit, parts
 from latentlab.evaluation.effects import cosines_of
-from latentlab.latent.directions import flat_vector
+from latentlab.evaluation.orthogonal import orthogonalised
+from latentlab.latent.directions import flat_vector, unflatten
 
 GLOBAL, LOCAL = 10, 2 * 3 * 2 + 4
 SIZE = 16
@@ -206,3 +207,42 @@ def test_a_model_of_one_part_is_studied_as_before(monkeypatch: pytest.MonkeyPatc
     plain = SPACE.model_copy(update={"parts": SPACE.parts[1:]})
     model.spec = model.spec.model_copy(update={"spaces": (plain,)})
     assert _end(parts.part_study(model, _labelled(20, 1))) == ({"target_smiling": 1.0}, {})
+
+
+class PartsReader(LinearProbe):
+    name = "probe"
+    columns = EDIT_ATTRIBUTES
+    hidden: Mapping[str, tuple[str, ...]] = {}
+    reliability: Mapping[str, float] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What is read is mixed, so that there is something to take off.
+        self.weights = self.weights @ (
+            np.eye(8) + 0.15 * np.random.default_rng(3).normal(size=(8, 8))
+        )
+
+
+def _unit(name: str, vector: np.ndarray) -> Direction:
+    flat = vector / np.linalg.norm(vector)
+    found = {n: a for n, a in unflatten(SPACE, flat).items() if a.any()}
+    return Direction(name, "latent", found, 1.0, "given")
+
+
+def test_untangling_keeps_a_direction_in_its_parts() -> None:
+    """Combinations of one part's directions; a locked one that moves both parts is heeded."""
+    model: Any = SplitModel()
+    rows = [_unit(n, EFFECTS[i]) for i, n in enumerate(EDIT_ATTRIBUTES)]
+    both = _unit("both", np.random.default_rng(1).normal(size=GLOBAL + LOCAL))
+    spread = np.random.default_rng(2).normal(size=(500, GLOBAL + LOCAL))
+    work = orthogonalised(model, [*rows, both], PartsReader(), spread, locked=["both"], samples=48)
+    found = {d.name: d for d in _end(work).directions}
+    turned = [
+        d for d in found.values() if "kept" not in d.provenance.get("orthogonalised", {"kept": 1})
+    ]
+    assert len(turned) >= 4
+    for direction in turned:
+        before = next(d for d in rows if d.name == direction.name)
+        assert direction.vector.keys() == before.vector.keys()
+        along = flat_vector(SPACE, direction) @ flat_vector(SPACE, both)
+        assert abs(along) < 1e-6
