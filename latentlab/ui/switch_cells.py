@@ -105,8 +105,12 @@ class SwitchCells:
             diagonal = cell[0] == cell[1]
             if not self.exact(key) or (diagonal and plan.looks[cell[0]] not in self.trips):
                 wanted.setdefault(key, cell)
-        order = sorted(wanted.values(), key=lambda c: (c[0] != c[1], c[0] != first, *c))
-        return tuple(order)
+
+        def rank(cell: Cell) -> tuple[int, ...]:
+            row, column = cell
+            return (0 if row == column else 1 if row == first else 2, row, column)
+
+        return tuple(sorted(wanted.values(), key=rank))
 
     def missing_in_row(self, plan: Plan, row: int) -> tuple[Cell, ...]:
         """Return the cells of a row that have no image yet."""

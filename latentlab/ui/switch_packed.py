@@ -49,11 +49,13 @@ def tiled(part: NDArray[np.float32]) -> NDArray[np.float32]:
     count, height, width = part.shape
     across = math.ceil(math.sqrt(count * height / width))
     down = math.ceil(count / across)
-    shape = (down * (height + 1) - 1, across * (width + 1) - 1)
+    # Beside the smallest maps, a gap would be half of the picture.
+    gap = 1 if min(height, width) > 2 else 0
+    shape = (down * (height + gap) - gap, across * (width + gap) - gap)
     sheet = np.full(shape, np.nan, np.float32)
     for channel in range(count):
         row, column = divmod(channel, across)
-        top, left = row * (height + 1), column * (width + 1)
+        top, left = row * (height + gap), column * (width + gap)
         sheet[top : top + height, left : left + width] = part[channel]
     return sheet
 

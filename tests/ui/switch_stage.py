@@ -31,6 +31,7 @@ class FlowBridge(WindowBridge):
         self.asked: list[JobRequest] = []
         self.previews: list[PreviewRequest] = []
         self.log: list[str] = []
+        # A job of a matrix goes so many turns and no further.
         self.stop_after: int | None = None
 
     def preview(self, request: PreviewRequest) -> None:
@@ -74,9 +75,8 @@ class FlowBridge(WindowBridge):
                 progress = next(work)
                 if progress is not None:
                     self.job_progressed.emit(JobProgress(request.job, *progress))
-                turns += 1
-                if self.stop_after is not None and turns >= self.stop_after:
-                    self.stop_after = None
+                turns += request.kind == "switch_matrix"
+                if turns and turns == self.stop_after:
                     return
         except StopIteration as stop:
             self.job_finished.emit(JobResult(request.job, value=stop.value))

@@ -76,7 +76,7 @@ class SwitchPanel(QWidget):
         bar = QWidget()
         flow = FlowLayout(bar, spacing=6)
         flow.setContentsMargins(8, 4, 8, 0)
-        for widget in (self.add, self.roles, self.swap, self.more):
+        for widget in (self.add, self.swap, self.more, self.roles):
             flow.addWidget(widget)
         content = QWidget()
         self._content = QStackedLayout(content)

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from latentlab.ui.icons import icon
 from latentlab.ui.switch_blend import SwitchBlend
 from latentlab.ui.switch_edits import LETTERS, MixPart, source_name
+from latentlab.ui.widgets.elided_label import ElidedLabel
 from latentlab.ui.widgets.picture_menu import PictureMenu, ShownPicture, show_menu
 from latentlab.ui.widgets.quiet import QuietSpinBox
 from latentlab.ui.widgets.sampling_slider import NumberBox, NumberRange, NumberSlider
@@ -142,6 +143,7 @@ class BlendPage(QWidget):
         self.grid = PictureMatrix(controller)
         self.grid.setAccessibleName("Mix grid")
         self.size_box = QuietSpinBox()
+        self.axes = ElidedLabel()
         self.note = QLabel("Add a second picture to blend two.")
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self._names: list[str] = []
@@ -178,7 +180,7 @@ class BlendPage(QWidget):
         head = QHBoxLayout()
         head.setContentsMargins(8, 0, 8, 0)
         head.addWidget(self.size_box)
-        head.addStretch(1)
+        head.addWidget(self.axes, 1)
         under.addLayout(head)
         under.addWidget(self.grid, 1)
         self.splitter.addWidget(left)
@@ -237,6 +239,7 @@ class BlendPage(QWidget):
                 blend.cell_picture,
             )
             self.grid.set_content(content)
+            self.axes.setText(f"Down: {content.row_text}. Across: {content.column_text}.")
 
     def _name(self, place: int) -> str:
         return f"{LETTERS[place]}  {source_name(self._blend.model.source(place))}"

@@ -20,6 +20,7 @@ class SwitchContent:
     """
 
     diagonal = True
+    head_size = None
 
     def __init__(self, model: SwitchModel) -> None:
         self._model = model
@@ -78,6 +79,7 @@ class MixContent:
     """
 
     diagonal = False
+    head_size = (46.0, 4.0)
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class MixContent:
     @staticmethod
     def _head(amount: float) -> Head:
         text = percent(amount)
-        return Head(text, "", text, tip=f"{text} of the way from A to B")
+        return Head(text, text, text, tip=f"{text} of the way from the first to the second")
 
     def cell(self, row: int, column: int) -> Cell:
         """Return a cell."""

@@ -36,6 +36,8 @@ _LINE, _GAP = 16, 10
 _CENTRE = Qt.AlignmentFlag.AlignCenter
 _WIDE = 1.25
 """From this width a unit of height, parents stand beside the cell, not above it."""
+_TALL = 220
+"""From this height they stand there one above the other."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class SwitchDetail(PictureHand, QWidget):
     def boxes(self) -> _Boxes:
         """Return where the pictures are drawn, the lines of text left out."""
         width, height = self.width(), self.height()
+        if width >= _WIDE * height and height < _TALL:
+            side = max(16, min(height - _LINE, (width - 3 * _GAP) // 4))
+            left = 2 * side + 3 * _GAP
+            row, column = QRect(0, 0, side, side), QRect(side + _GAP, 0, side, side)
+            return _Boxes(row, column, QRect(left, 0, width - left, height - _LINE))
         if width >= _WIDE * height:
             side = min((height - 2 * _LINE - _GAP) // 2, width // 3)
             row = QRect(0, 0, side, side)
@@ -122,6 +129,8 @@ class SwitchDetail(PictureHand, QWidget):
         """Return ``row``, ``column`` or ``cell``."""
         if self._cell is None:
             return None
+        if self.maps_shown:
+            return "cell"
         return next((name for name, box in self.boxes().named() if box.contains(point)), None)
 
     def place_in_matrix(self, name: str | None) -> Place | None:
@@ -178,9 +187,9 @@ class SwitchDetail(PictureHand, QWidget):
             "column": column_colour(palette),
             "cell": palette.windowText().color(),
         }
+        if self.maps_shown and self._paint_maps(painter, self.rect()):
+            return
         for name, box in boxes.named():
-            if name == "cell" and self.maps_shown and self._paint_maps(painter, box):
-                continue
             image = self.image_of(name)
             painter.setOpacity(0.45 if name == "cell" and self._model.waiting(self._cell) else 1)
             placed = self._picture(painter, box, image)
@@ -227,8 +236,6 @@ class SwitchDetail(PictureHand, QWidget):
             image = part.coloured(ramp, gap)
             placed = paint_image(painter, place, image, self.devicePixelRatioF())
             self._text(painter, place, placed, part.title, faint(self.palette(), 0.9))
-        under = QRect(box.left(), box.bottom() - _LINE + 1, box.width(), 0)
-        self._text(painter, under, under, "blue −3 σ, red +3 σ", faint(self.palette(), 0.9))
         return True
 
     def sizeHint(self) -> QSize:

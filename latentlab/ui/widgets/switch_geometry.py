@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from latentlab.ui.widgets.grid_geometry import SCALES, snap_scale
 
@@ -24,8 +24,9 @@ class SwitchGeometry:
     Attributes:
         rows: of cells.
         columns: of cells.
-        width: of a cell and of a head.
-        height: of a cell and of a head.
+        width: of a cell.
+        height: of a cell.
+        head: width of the heads of the rows, and height of those of the columns.
         left: of everything.
         top: of everything.
     """
@@ -34,18 +35,19 @@ class SwitchGeometry:
     columns: int
     width: float
     height: float
+    head: tuple[float, float]
     left: float = 0.0
     top: float = 0.0
 
     @property
     def cells_left(self) -> float:
         """Where the first column begins."""
-        return self.left + LETTER + self.width + HEAD_GAP
+        return self.left + LETTER + self.head[0] + HEAD_GAP
 
     @property
     def cells_top(self) -> float:
         """Where the first row begins."""
-        return self.top + LETTER + self.height + HEAD_GAP
+        return self.top + LETTER + self.head[1] + HEAD_GAP
 
     @property
     def cells_width(self) -> float:
@@ -62,7 +64,8 @@ class SwitchGeometry:
         row, column = place
         x = self.left + LETTER if column < 0 else self.cells_left + column * (self.width + GAP)
         y = self.top + LETTER if row < 0 else self.cells_top + row * (self.height + GAP)
-        return x, y, self.width, self.height
+        width = self.head[0] if column < 0 else self.width
+        return x, y, width, self.head[1] if row < 0 else self.height
 
     def place_at(self, x: float, y: float, scroll: tuple[float, float]) -> Place | None:
         """Return what is under a point of the viewport; a gap belongs to what is before it.
@@ -114,6 +117,7 @@ def fit_matrix(
     image: tuple[int, int],
     area: tuple[float, float],
     ratio: float = 1.0,
+    head: tuple[float, float] | None = None,
 ) -> SwitchGeometry:
     """Return the matrix that fills an area at a whole-number scale, in the middle of its width.
 
@@ -123,13 +127,19 @@ def fit_matrix(
         image: width and height of an image, in its own pixels.
         area: width and height to fill, in logical pixels.
         ratio: device pixels for one logical pixel.
+        head: width of the heads of the rows and height of those of the columns, in logical pixels;
+            as large as a cell when not given.
     """
     across = area[0] - LETTER - HEAD_GAP - max(0, columns - 1) * GAP
     down = area[1] - LETTER - HEAD_GAP - max(0, rows - 1) * GAP
-    raw = min(across / ((columns + 1) * image[0]), down / ((rows + 1) * image[1])) * ratio
+    more = 1 if head is None else 0
+    if head is not None:
+        across, down = across - head[0], down - head[1]
+    sides = across / ((columns + more) * image[0]), down / ((rows + more) * image[1])
+    raw = min(sides) * ratio
     scale = _cell_scale(max(raw, 1e-3), image, ratio)
     width, height = image[0] * scale / ratio, image[1] * scale / ratio
-    found = SwitchGeometry(rows, columns, width, height)
+    found = SwitchGeometry(rows, columns, width, height, head or (width, height))
     whole = found.cells_left + found.cells_width
     left = max(0.0, round((area[0] - whole) / 2))
-    return SwitchGeometry(rows, columns, width, height, left)
+    return replace(found, left=left)

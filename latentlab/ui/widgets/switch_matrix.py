@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDragMoveEvent,
-    QDropEvent,
     QHelpEvent,
     QKeyEvent,
     QKeySequence,
@@ -22,10 +18,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
-from latentlab.ui.widgets.image_mime import has_picture
 from latentlab.ui.widgets.picture_hand import PictureHand
 from latentlab.ui.widgets.picture_menu import ShownPicture, copy_image
 from latentlab.ui.widgets.quiet import own_key
+from latentlab.ui.widgets.switch_drops import MatrixDrops
 from latentlab.ui.widgets.switch_geometry import HEAD_GAP, Place, SwitchGeometry, fit_matrix
 from latentlab.ui.widgets.switch_painter import MatrixContent, SwitchPainter, qrect, seen_rect
 from latentlab.ui.widgets.tips import plain_tip
@@ -45,7 +41,7 @@ _STEPS: dict[int, Place] = {
 _COPY, _PASTE = QKeySequence.StandardKey.Copy, QKeySequence.StandardKey.Paste
 
 
-class PictureMatrix(PictureHand, QAbstractScrollArea):
+class PictureMatrix(PictureHand, MatrixDrops, QAbstractScrollArea):
     """Shows pictures in rows and columns; row and column of the one in hand stand out.
 
     Args:
@@ -152,13 +148,28 @@ class PictureMatrix(PictureHand, QAbstractScrollArea):
     def geometry_of_parts(self) -> SwitchGeometry:
         """Return where everything stands in the viewport, before scrolling."""
         assert self._content is not None
-        room = self.viewport().size()
+        return self._fitted(self.viewport().size())
+
+    def _fitted(self, room: QSize) -> SwitchGeometry:
+        content = self._content
+        assert content is not None
         return fit_matrix(
-            len(self._content.rows),
-            len(self._content.columns),
-            self._content.image_size,
+            len(content.rows),
+            len(content.columns),
+            content.image_size,
             (room.width() - 6, room.height() - 6),
             self.devicePixelRatioF(),
+            content.head_size,
+        )
+
+    def size_in(self, room: QSize) -> QSize:
+        """Return what the matrix takes of a room, scrolling left aside."""
+        if self._content is None:
+            return room
+        geometry = self._fitted(room)
+        return QSize(
+            round(geometry.cells_left - geometry.left + geometry.cells_width) + 8,
+            round(geometry.cells_top - geometry.top + geometry.cells_height) + 8,
         )
 
     def _offset(self) -> tuple[int, int]:
@@ -381,58 +392,3 @@ class PictureMatrix(PictureHand, QAbstractScrollArea):
             source = max(self._at)
         if self._editable:
             self.move_asked.emit(source, 1 if down + right > 0 else -1)
-
-    # Drops.
-
-    def _takes(self, data: QMimeData) -> bool:
-        return self._editable and (has_picture(data) or data.hasUrls() or data.hasImage())
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Take pictures of ours, files and images."""
-        if self._takes(event.mimeData()):
-            event.setDropAction(Qt.DropAction.CopyAction)
-            event.accept()
-        else:
-            event.ignore()
-
-    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        """Show where the drop would go."""
-        if not self._takes(event.mimeData()):
-            event.ignore()
-            return
-        if self._content is not None:
-            at = event.position()
-            self._set_gap(self.geometry_of_parts().gap_at(at.x(), at.y(), self._offset()))
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
-
-    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
-        """Forget the place."""
-        self._set_gap(None)
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Hand the drop to the panel."""
-        self._set_gap(None)
-        if not self._takes(event.mimeData()):
-            event.ignore()
-            return
-        place = 0
-        if self._content is not None:
-            at = event.position()
-            place = self.geometry_of_parts().gap_at(at.x(), at.y(), self._offset())
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
-        self.dropped.emit(event.mimeData(), place)
-
-    def _set_gap(self, gap: int | None) -> None:
-        if gap != self._gap:
-            self._gap = gap
-            self.viewport().update()
-
-
-def visible_share(matrix: PictureMatrix, place: Place) -> float:
-    """Return how much of a picture is in sight, 0 to 1."""
-    box, room = matrix.place_rect(place), QRectF(matrix.viewport().rect())
-    seen = room.intersected(QRectF(box))
-    whole = box.width() * box.height()
-    return seen.width() * seen.height() / whole if whole else 0.0

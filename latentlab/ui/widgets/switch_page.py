@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QLabel, QMenu, QSplitter, QToolButton, QVBoxLayout
 from latentlab.ui.icons import icon
 from latentlab.ui.switch_edits import LETTERS
 from latentlab.ui.switch_model import SwitchModel
-from latentlab.ui.switch_packed import has_maps
+from latentlab.ui.switch_packed import REACH, has_maps
 from latentlab.ui.switch_text import check_sentences, trip_sentence
 from latentlab.ui.widgets.flow_layout import FlowLayout
 from latentlab.ui.widgets.matrix_paint import small_font
@@ -21,6 +21,8 @@ from latentlab.ui.widgets.switch_detail import SwitchDetail
 from latentlab.ui.widgets.switch_geometry import Place
 from latentlab.ui.widgets.switch_matrix import PictureMatrix
 
+_SHARE = 0.66
+"""Most of the room that the matrix takes by itself."""
 _BESIDE = 1.15
 """From this width a unit of height, the chosen picture stands beside the matrix, not below."""
 
@@ -40,14 +42,15 @@ class SwitchPage(QWidget):
         self.matrix.setAccessibleName("Switch matrix")
         self.detail = SwitchDetail(controller, model)
         self.facts = QLabel()
-        self.canvas = self._button("canvas", "To &canvas", "Show it on the canvas (Enter)")
+        self.canvas = self._button("canvas", "&Canvas", "Show it on the canvas (Enter)")
         self.keep = self._button("keep", "&Keep", "Keep it in the tray (K)")
-        self.map = self._button("map", "On the &map", "Show where it lies on the map")
+        self.map = self._button("map", "Ma&p", "Show where it lies on the map")
         self.check = self._button(
             "check", "Chec&k", "Encode it again and measure whether its parts come back"
         )
-        self.maps = self._button("maps", "&Local parts", "Show its local parts, channel by channel")
+        self.maps = self._button("maps", "&Local", "Show its local parts, channel by channel")
         self.maps.setCheckable(True)
+        self._moved = False
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self._lay_out()
         self._connect()
@@ -121,6 +124,10 @@ class SwitchPage(QWidget):
         self.map.clicked.connect(self._to_map)
         self.check.clicked.connect(self.check_chosen)
         self.maps.toggled.connect(self._show_maps)
+        self.splitter.splitterMoved.connect(self._bar_moved)
+
+    def _bar_moved(self, *_: object) -> None:
+        self._moved = True
 
     # Following.
 
@@ -131,6 +138,7 @@ class SwitchPage(QWidget):
         self.maps.setVisible(has_maps(model.space))
         self.check.setVisible(model.can_check)
         self._follow_place()
+        self._share_room()
 
     def refresh(self) -> None:
         """Images came."""
@@ -162,6 +170,8 @@ class SwitchPage(QWidget):
 
     def _figures(self, cell: tuple[int, int]) -> str:
         model = self._model
+        if self.detail.maps_shown:
+            return f"Local parts of {model.name(cell[1])}: blue −{REACH:.0f} σ, red +{REACH:.0f} σ."
         if cell[0] == cell[1]:
             return f"{model.caption(cell)}. {trip_sentence(model.trip(cell[0]))}".strip()
         letters = [LETTERS[place] for place in cell]
@@ -191,6 +201,7 @@ class SwitchPage(QWidget):
 
     def _show_maps(self, shown: bool) -> None:
         self.detail.show_maps(shown)
+        self._follow_place()
 
     def _source_at(self, place: Place) -> int | None:
         """Return the source that a head, or a cell of the diagonal, stands for."""
@@ -287,8 +298,21 @@ class SwitchPage(QWidget):
         wanted = Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical
         if self.splitter.orientation() != wanted:
             self.splitter.setOrientation(wanted)
-            side = self.width() if beside else self.height()
-            self.splitter.setSizes([round(side * 0.6), round(side * 0.4)])
+            self._moved = False
+        self._share_room()
+
+    def _share_room(self) -> None:
+        """Give the matrix what it can use, as long as nobody has moved the bar between."""
+        if self._moved:
+            return
+        width, height = self.width(), self.height()
+        beside = self.splitter.orientation() == Qt.Orientation.Horizontal
+        room = (
+            QSize(round(width * _SHARE), height) if beside else QSize(width, round(height * _SHARE))
+        )
+        used = self.matrix.size_in(room)
+        mine, whole = (used.width(), width) if beside else (used.height(), height)
+        self.splitter.setSizes([mine, whole - mine])
 
     def recolour(self) -> None:
         """Take the icons of the palette."""

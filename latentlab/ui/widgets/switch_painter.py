@@ -71,6 +71,8 @@ class MatrixContent(Protocol):
     column_text: str
     image_size: tuple[int, int]
     diagonal: bool
+    head_size: tuple[float, float] | None
+    """Width beside the rows and height above the columns, in logical pixels; ``None``: a cell."""
 
     def cell(self, row: int, column: int) -> Cell:
         """Return a cell."""
@@ -166,7 +168,8 @@ class SwitchPainter:
         for row, head in enumerate(self.content.rows):
             box = qrect(self.geometry.box((row, -1)))
             self._head(painter, box, head)
-            letter = QRectF(box.left() - LETTER, box.top(), LETTER - 2, box.height())
+            wide = LETTER - 2 if head.picture is not None else LETTER + box.width() - 4
+            letter = QRectF(box.left() - LETTER, box.top(), wide, box.height())
             self._mark(painter, letter, head.mark, row == chosen, row_colour(self.palette))
             if row == chosen:
                 self._edge(painter, box, row_colour(self.palette), below=False)
@@ -183,15 +186,8 @@ class SwitchPainter:
                 self._edge(painter, box, colour, below=True)
 
     def _head(self, painter: QPainter, box: QRectF, head: Head) -> None:
-        if head.picture is None and head.image is None:
-            painter.setFont(self.font)
-            painter.setPen(faint(self.palette, 0.85))
-            text = self.metrics.elidedText(
-                head.name, Qt.TextElideMode.ElideRight, box.width() - 4
-            )  # fmt: skip
-            painter.drawText(box, _CENTRE, text)
-            return
-        self._image(painter, box, head.image, False)
+        if head.picture is not None:
+            self._image(painter, box, head.image, False)
 
     def _mark(
         self, painter: QPainter, box: QRectF, text: str, chosen: bool, colour: QColor
