@@ -134,6 +134,7 @@ def test_every_other_command_of_the_guide_is_one(tmp_path, monkeypatch) -> None:
         "portraits-vae",
         "portraits-vae-2d",
         "portraits-diffusion",
+        "portraits-flow",
     ]
     for words in bundled:
         load_recipe(ROOT / words[1])
