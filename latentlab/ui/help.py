@@ -44,7 +44,9 @@ TOPICS: dict[str, tuple[str, str]] = {
         "click to put it onto the canvas, double-click or K to keep it. Between the points of a "
         "plane (native axes, PCA, two directions, three pictures) every place can be decoded: "
         "Pictures fills the plane, and Steer drags the canvas through it. Lasso and rectangle "
-        "select; right-click a point for its nearest neighbours.",
+        "select; right-click a point for its nearest neighbours. A flow is laid out by its global "
+        "part; Points offers the others. What the plane does not move is at the middle in empty "
+        "places, and as the canvas has it while you steer.",
     ),
     "attributes": (
         "Attributes",
@@ -62,7 +64,9 @@ TOPICS: dict[str, tuple[str, str]] = {
         "a yes or no to each of many images, from the axes along which images vary most, or from "
         "the arithmetic of three images. What is found stands below with a figure on images that "
         "were not fitted and what it does to the image on the canvas; it becomes a slider when you "
-        "add it. Lock sliders in Attributes to keep new ones orthogonal to them.",
+        "add it. Lock sliders in Attributes to keep new ones orthogonal to them. Where latents have "
+        "several parts, Moves says which of them new sliders change: 'smiling' moves the global "
+        "part, 'smiling (local)' the local ones, 'smiling (both)' all.",
     ),
     "effects": (
         "Effects",

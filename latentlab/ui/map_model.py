@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from latentlab.core.document import Picture
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Latents
-from latentlab.core.parts import first_parts, narrowed
+from latentlab.core.parts import choice_of, first_parts, narrowed
 from latentlab.core.plane import Plane
 from latentlab.core.points import PRIOR, PointSet, narrowed_points
 from latentlab.core.requests import Failure
@@ -100,6 +100,12 @@ class MapModel(ShownPoints, QObject):
         known = {space.name for space in model.spec.spaces}
         own = self.points is not None and self.points.space in known
         return model.spec.space(self.points.space if own else None)
+
+    @property
+    def parts_title(self) -> str:
+        """What a person calls the parts that the points are laid out by; empty for all."""
+        space = self.space
+        return choice_of(space, self.parts).title if space is not None and self.parts else ""
 
     @property
     def model_id(self) -> str:

@@ -208,7 +208,10 @@ class ManifoldPanel(QWidget):
     def _show_neighbours(self, found: Any) -> None:
         points = self.model.points
         if points is not None:
-            how = "by pixels" if found.metric == "pixel" else "in the latent space"
+            where = self.model.parts_title or "latent space"
+            how = (
+                "by pixels" if found.metric == "pixel" else f"in the {where[0].lower()}{where[1:]}"
+            )
             title = f"{len(found.points)} nearest {how}, with their distance"
             self.model.select(np.sort(found.points))  # so that the map shows where they lie
             self.strip.show_points(points, found.points, found.distances, title)

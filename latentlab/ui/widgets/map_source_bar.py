@@ -9,7 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from latentlab.core.document import Picture
-from latentlab.core.parts import choice_of, narrowed
+from latentlab.core.parts import narrowed
 from latentlab.core.plane import native_plane
 from latentlab.core.points import PointSet
 from latentlab.ui import map_layouts
@@ -167,8 +167,7 @@ class MapSourceBar(QWidget):
         self._fill_slots()
 
     def _source_text(self, points: PointSet) -> str:
-        space, parts = self._model.space, self._model.parts
-        where = choice_of(space, parts).title if space is not None and parts else ""
+        where = self._model.parts_title
         title = f"{len(points):,} {source_title(points)}"
         return f"{title} · {where} ▾" if where else f"{title} ▾"
 

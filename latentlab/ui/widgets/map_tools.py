@@ -12,7 +12,11 @@ _TOOLS = (
     ("pan", "Pan", "Drag moves the map, a click puts a picture onto the canvas"),
     ("lasso", "Lasso", "Draw around points to select them; Shift adds, Alt removes"),
     ("rectangle", "Rectangle", "Drag a rectangle to select points; Shift adds, Alt removes"),
-    ("steer", "Steer", "Drag through the plane: the canvas follows live"),
+    (
+        "steer",
+        "Steer",
+        "Drag through the plane: the canvas follows live, and keeps what lies outside of it",
+    ),
 )
 _LAYERS = (
     ("density", "Density", "Show where points are dense"),
