@@ -161,6 +161,7 @@ class Likelihood:
             print_json(self._report(sets, image) | written)
             return
         from latentlab.core.likelihood import (
+            figure,
             mean_and_error,
             quantity_title,
             share_below,
@@ -173,13 +174,13 @@ class Likelihood:
             mean, error = mean_and_error(scores.values(quantity))
             kind = " (upper bounds)" if scores.bound else ""
             print(
-                f"{scores.data.title}: {len(scores):,} images, {mean:.4f} ± {error:.2g} "
+                f"{scores.data.title}: {len(scores):,} images, {figure(mean, 5)} ± {figure(error, 2)} "
                 f"{quantity_title(quantity)}{kind}"
             )
         if image is not None:
             share = share_below(image.value(quantity), sets[0].values(quantity))
             print(
-                f"{self.image}: {image.value(quantity):.4f} {quantity_title(quantity)}, "
+                f"{self.image}: {figure(image.value(quantity), 5)} {quantity_title(quantity)}, "
                 f"less likely than {100 * share:.0f} % of {sets[0].data.title}"
             )
         if len(sets) > 1:
@@ -205,8 +206,8 @@ class Likelihood:
         }
         if len(sets) > 1:
             for quantity, name in (("bits", "auc"), ("corrected", "auc_corrected")):
-                figure = auc(first.values(quantity), sets[1].values(quantity))  # type: ignore[arg-type]
-                found[name] = {"value": figure.value, "standard_error": figure.error}
+                found_auc = auc(first.values(quantity), sets[1].values(quantity))  # type: ignore[arg-type]
+                found[name] = {"value": found_auc.value, "standard_error": found_auc.error}
         if image is not None:
             found["image"] = {
                 "source": self.image,

@@ -186,6 +186,13 @@ def mean_and_error(values: Float) -> tuple[float, float]:
     return float(values.mean()), float(error)
 
 
+def figure(value: float, digits: int) -> str:
+    """Return a number with so many significant digits, never as a power of ten."""
+    if not math.isfinite(value):
+        return "unknown"
+    return np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")
+
+
 def ranked(values: Float) -> NDArray[np.int64]:
     """Return the places of images, the least likely (the largest value) first."""
     return np.argsort(-values, kind="stable").astype(np.int64)
@@ -259,30 +266,41 @@ class Histogram:
     Attributes:
         edges: ``(bins + 1,)``, rising.
         shares: of each data set, percent of its images, ``(bins,)`` each.
+        beyond: of each, how many images lie outside; they are counted in the bins at the ends.
     """
 
     edges: Float
     shares: tuple[Float, ...]
+    beyond: tuple[int, ...]
 
 
 def histogram(sets: Sequence[Float]) -> Histogram:
     """Return the histogram of data sets of one value or more each, over bins that they share.
 
     The width is that of Freedman and Diaconis 1981, 2 IQR / N^(1/3), of the narrower set, so that
-    no set is one bar where there is room for more.
+    no set is one bar where there is room for more. The ends are where no set has more than a few
+    far values: at most 3 IQR from its quartiles.
     """
     known = [values for values in sets if len(values)]
     if not known:
         raise LatentLabError("There is nothing to draw yet: wait for the first scores.")
-    low, high = min(float(v.min()) for v in known), max(float(v.max()) for v in known)
+    quartiles = [np.percentile(values, [25, 75]) for values in known]
+    spans = [float(high - low) for low, high in quartiles]
+    lows = [float(max(v.min(), q[0] - 3 * s)) for v, q, s in zip(known, quartiles, spans)]
+    highs = [float(min(v.max(), q[1] + 3 * s)) for v, q, s in zip(known, quartiles, spans)]
+    low, high = min(lows), max(highs)
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
-    widths = [2 * np.subtract(*np.percentile(v, [75, 25])) / len(v) ** (1 / 3) for v in known]
-    width = min((float(w) for w in widths if w > 0), default=high - low)
+    widths = [2 * span / len(values) ** (1 / 3) for span, values in zip(spans, known)]
+    width = min((width for width in widths if width > 0), default=high - low)
     bins = int(np.clip(math.ceil((high - low) / width), _FEWEST_BINS, _MOST_BINS))
     edges = np.linspace(low, high, bins + 1)
-    shares = [100.0 * np.histogram(values, edges)[0] / max(1, len(values)) for values in sets]
-    return Histogram(edges, tuple(np.asarray(share, np.float64) for share in shares))
+    shares, beyond = [], []
+    for values in sets:
+        counts = np.histogram(np.clip(values, low, high), edges)[0]
+        shares.append(100.0 * counts / max(1, len(values)))
+        beyond.append(int(((values < low) | (values > high)).sum()))
+    return Histogram(edges, tuple(shares), tuple(beyond))
 
 
 def quantity_title(quantity: Quantity) -> str:
@@ -294,7 +312,7 @@ def score_text(value: float, bound: bool, quantity: Quantity = "bits") -> str:
     """Return a value for a person, with what it is."""
     sign = "at most " if bound else ""
     unit = "bits/dim" if quantity == "bits" else "bits/dim less PNG"
-    return f"{sign}{value:.3g} {unit}"
+    return f"{sign}{figure(value, 3)} {unit}"
 
 
 def verdict(first: Scores, second: Scores, quantity: Quantity = "bits") -> str:

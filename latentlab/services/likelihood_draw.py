@@ -15,6 +15,7 @@ from latentlab.core.likelihood import (
     Float,
     Histogram,
     Quantity,
+    figure,
     histogram,
     mean_and_error,
     quantity_title,
@@ -127,8 +128,8 @@ def legend_text(title: str, values: Float) -> str:
     if not len(values):
         return title
     mean, error = mean_and_error(values)
-    spread = "" if math.isnan(error) else f" ± {error:.2g}"
-    return f"{title}: {len(values):,} images, mean {mean:.3f}{spread}"
+    spread = "" if math.isnan(error) else f" ± {figure(error, 2)}"
+    return f"{title}: {len(values):,} images, mean {figure(mean, 4)}{spread}"
 
 
 class _Layout:
@@ -157,7 +158,10 @@ class _Layout:
             return 0.0, 1.0
         low, high = float(self.counted.edges[0]), float(self.counted.edges[-1])
         if self.data.mark is not None:
-            low, high = min(low, self.data.mark), max(high, self.data.mark)
+            # One far image must not press all others together: it stands at the edge then.
+            span = high - low
+            low = min(low, max(self.data.mark, low - span))
+            high = max(high, min(self.data.mark, high + span))
         room = 0.03 * (high - low)
         return low - room, high + room
 
@@ -210,6 +214,11 @@ class _Layout:
         self.shapes.append(Stroke(ends, "faint"))
         middle = (plot.left + plot.right) / 2
         self.shapes.append(Text(middle, plot.bottom + 4 + 1.5 * line, self._axis(), "ink", "m"))
+        beyond = sum(self.counted.beyond) if self.counted is not None else 0
+        if beyond:
+            said = f"{beyond:,} far ones in the bins at the ends"
+            at = Text(plot.right, plot.top + line / 2, said, "faint", "r")
+            self.shapes.append(at)
         side = Text(self.room.left + line / 2 + 2, (plot.top + plot.bottom) / 2, "% of images",
                     "ink", "m", True)  # fmt: skip
         self.shapes.append(side)
@@ -233,9 +242,12 @@ class _Layout:
     def _mark(self) -> None:
         if self.data.mark is None:
             return
-        x, line = self.x(self.data.mark), self.line
+        line = self.line
+        x = self.x(min(max(self.data.mark, self.low), self.high))
         self.shapes.append(Stroke(((x, self.plot.top), (x, self.plot.bottom)), "ink", 1.6))
-        text = f"{self.data.mark_title} {self.data.mark:.3f}".strip()
+        text = f"{self.data.mark_title} {figure(self.data.mark, 4)}".strip()
+        text = f"{text} →" if self.data.mark > self.high else text
+        text = f"← {text}" if self.data.mark < self.low else text
         half = self.measure(text) / 2
         at = min(max(x, self.room.left + half + 2), self.room.right - half - 2)
         self.shapes.append(Text(at, self.plot.top - line / 2 - 1, text, "ink", "m"))

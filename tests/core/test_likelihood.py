@@ -13,6 +13,7 @@ from latentlab.core.likelihood import (
     DataChoice,
     Scores,
     auc,
+    figure,
     histogram,
     mean_and_error,
     rank_correlation,
@@ -71,6 +72,11 @@ def test_a_histogram_shares_its_bins_and_holds_every_image():
     inside = (narrow >= found.edges[3]) & (narrow < found.edges[4])
     assert found.shares[0][3] == pytest.approx(100 * inside.mean())
     assert 8 <= len(found.shares[0]) <= 60
+    assert found.beyond == (0, int((wide > found.edges[-1]).sum() + (wide < found.edges[0]).sum()))
+    far = histogram([np.append(narrow, 1e6)])
+    assert far.edges[-1] < 4
+    assert far.beyond == (1,)
+    assert far.shares[0].sum() == pytest.approx(100)
     alone = histogram([np.array([2.0])])
     assert alone.shares[0].max() == 100
     with pytest.raises(LatentLabError, match="nothing to draw"):
@@ -130,6 +136,11 @@ def test_a_table_begins_with_the_least_likely():
 def test_what_cannot_be_scored_is_said(choice: DataChoice):
     with pytest.raises(LatentLabError):
         choice.check()
+
+
+def test_figures_are_never_powers_of_ten():
+    assert [figure(v, 3) for v in (1893.9, 0.012345, -5.5, 3.0)] == ["1890", "0.0123", "-5.5", "3"]
+    assert figure(math.nan, 3) == "unknown"
 
 
 def test_titles():

@@ -16,7 +16,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from latentlab.cli import main
-from latentlab.core.likelihood import COLUMNS, ScoreChunk, share_below
+from latentlab.core.likelihood import COLUMNS, ScoreChunk, figure, share_below
 from latentlab.core.requests import JobProgress, JobResult
 from latentlab.core.settings import Settings
 from latentlab.services.library import ModelLibrary
@@ -98,7 +98,7 @@ def test_the_image_of_the_canvas_is_scored_while_somebody_looks(stage: Stage):
     bits = -stage.nats(image[:1])[0] / (768 * math.log(2))
     found = stage.model.canvas.found
     assert found.bits == pytest.approx(bits, rel=1e-5)
-    assert f"at most {bits:.3g} bits/dim" in stage.panel.image.accessibleDescription()
+    assert f"at most {figure(bits, 3)} bits/dim" in stage.panel.image.accessibleDescription()
     stage.controller.select(2)
     stage.settle()
     other = -stage.nats(image[2:3])[0] / (768 * math.log(2))
@@ -202,9 +202,11 @@ def test_the_legend_hides_and_keys_read_off(stage: Stage):
     stage.qtbot.keyClick(plot, Qt.Key.Key_Right)
     edges = plot.drawing().counted.edges
     middle = (len(edges) - 2) // 2
-    assert plot.readout().startswith(f"{edges[middle]:.3f} to {edges[middle + 1]:.3f}")
+    assert plot.readout().startswith(
+        f"{figure(edges[middle], 4)} to {figure(edges[middle + 1], 4)}"
+    )
     stage.qtbot.keyClick(plot, Qt.Key.Key_Right)
-    assert plot.readout().startswith(f"{edges[middle + 1]:.3f}")
+    assert plot.readout().startswith(figure(edges[middle + 1], 4))
     assert plot.readout() in plot.accessibleDescription()
     assert (pixels(plot) != before).any()
     stage.qtbot.keyClick(plot, Qt.Key.Key_H)

@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFileDialog, QMenu, QSizePolicy, QToolTip, QWidget
 
-from latentlab.core.likelihood import score_text, share_below
+from latentlab.core.likelihood import figure, score_text, share_below
 from latentlab.services.likelihood_places import UNIT, PlaceColours, place_colours, write_places
 from latentlab.services.maps_draw import ramp
 from latentlab.ui.likelihood_model import LikelihoodModel
@@ -89,9 +89,9 @@ class LikelihoodImage(PictureHand, QWidget):
             f"{'At least ' if found.bound else ''}{found.nats:,.0f} nats".replace("-", "−"),
         ]
         lines += [self._among(index) for index, one in enumerate(model.sets) if one is not None]
-        lines.append(f"As a PNG: {found.complexity:.3g} bits/dim")
+        lines.append(f"As a PNG: {figure(found.complexity, 3)} bits/dim")
         if self._colours is not None and abs(found.rest) > 5e-5:
-            lines.append(f"At no pixel: {found.rest:.2g} bits/dim")
+            lines.append(f"At no pixel: {figure(found.rest, 2)} bits/dim")
         return lines
 
     def _among(self, index: int) -> str:
@@ -187,9 +187,9 @@ class LikelihoodImage(PictureHand, QWidget):
         line = QRect(bar.left(), bar.bottom() + 1, bar.width(), painter.fontMetrics().height())
         unit = "bits/channel" if bar.width() > 118 else ""
         for flag, text in (
-            (Qt.AlignmentFlag.AlignLeft, f"{colours.low:.3g}"),
+            (Qt.AlignmentFlag.AlignLeft, figure(colours.low, 3)),
             (Qt.AlignmentFlag.AlignHCenter, unit),
-            (Qt.AlignmentFlag.AlignRight, f"{colours.high:.3g}"),
+            (Qt.AlignmentFlag.AlignRight, figure(colours.high, 3)),
         ):
             painter.drawText(line, int(flag), text.replace("-", "−"))
 
@@ -241,7 +241,7 @@ class LikelihoodImage(PictureHand, QWidget):
             return True
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             bits = self.bits_at(event.pos())
-            text = "" if math.isnan(bits) else f"{bits:.3g} {UNIT}: more is less likely"
+            text = "" if math.isnan(bits) else f"{figure(bits, 3)} {UNIT}: more is less likely"
             QToolTip.showText(event.globalPos(), text.replace("-", "−"), self)
             return True
         return super().event(event)

@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from latentlab.core.likelihood import figure
 from latentlab.services.likelihood_draw import (
     ALPHA,
     Box,
@@ -27,6 +28,7 @@ from latentlab.services.likelihood_draw import (
     Stroke,
     Text,
     layout_histogram,
+    legend_text,
 )
 from latentlab.ui.widgets.colours import faint
 from latentlab.ui.widgets.matrix_paint import small_font
@@ -83,7 +85,7 @@ class LikelihoodPlot(QWidget):
         if drawing.counted is None or at is None or at >= len(drawing.counted.edges) - 1:
             return ""
         low, high = drawing.counted.edges[at : at + 2]
-        said = [f"{low:.3f} to {high:.3f}"]
+        said = [f"{figure(low, 4)} to {figure(high, 4)}"]
         for place, share in zip(drawing.drawn, drawing.counted.shares):
             said.append(f"{self.data.titles[place]} {share[at]:.1f} %")
         return ": ".join([said[0], ", ".join(said[1:])])
@@ -92,11 +94,9 @@ class LikelihoodPlot(QWidget):
         if not any(len(values) for values in self.data.values):
             self.setAccessibleDescription(EMPTY)
             return
-        from latentlab.services.likelihood_draw import legend_text
-
         said = [legend_text(*pair) for pair in zip(self.data.titles, self.data.values)]
         if self.data.mark is not None:
-            said.append(f"{self.data.mark_title} {self.data.mark:.3f}")
+            said.append(f"{self.data.mark_title} {figure(self.data.mark, 4)}")
         self.setAccessibleDescription(". ".join([*filter(None, [self.readout()]), *said]))
 
     def _look_at(self, place: int | None) -> None:
@@ -187,7 +187,7 @@ class LikelihoodPlot(QWidget):
             return
         metrics = QFontMetricsF(painter.font())
         width = min(metrics.horizontalAdvance(text) + 12, self.width() - 8.0)
-        box = QRectF(drawing.plot.right - width, drawing.plot.top, width, metrics.height() + 4)
+        box = QRectF(drawing.plot.left + 4, drawing.plot.top, width, metrics.height() + 4)
         ground = QColor(self.palette().color(self.palette().ColorRole.ToolTipBase))
         painter.fillRect(box, ground)
         painter.setPen(self.palette().color(self.palette().ColorRole.ToolTipText))
