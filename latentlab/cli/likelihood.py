@@ -174,8 +174,8 @@ class Likelihood:
             mean, error = mean_and_error(scores.values(quantity))
             kind = " (upper bounds)" if scores.bound else ""
             print(
-                f"{scores.data.title}: {len(scores):,} images, {figure(mean, 5)} ± {figure(error, 2)} "
-                f"{quantity_title(quantity)}{kind}"
+                f"{scores.data.title}: {len(scores):,} images, "
+                f"{figure(mean, 5)} ± {figure(error, 2)} {quantity_title(quantity)}{kind}"
             )
         if image is not None:
             share = share_below(image.value(quantity), sets[0].values(quantity))

@@ -85,11 +85,15 @@ def _grab_runs(window, out: Path, name: str) -> list[Path]:
     return written
 
 
-def _grab_denoising(window, out: Path) -> list[Path]:
-    """Write the workspace of denoising in both themes and all sizes, if a model can."""
-    from latentlab.ui import screenshots_denoise
+def _grab_workspace(window, out: Path, pictures) -> list[Path]:
+    """Write a workspace in both themes and all sizes, if a model of the library can.
 
-    if not screenshots_denoise.prepare(window, _wait):
+    Args:
+        window: the window.
+        out: folder of the files.
+        pictures: module with ``prepare`` and ``grab``.
+    """
+    if not pictures.prepare(window, _wait):
         return []
     written = []
     for theme in ("light", "dark"):
@@ -97,7 +101,23 @@ def _grab_denoising(window, out: Path) -> list[Path]:
         for width, height in SIZES:
             window.resize(width, height)
             name = f"{theme}-{width}x{height}"
-            written += screenshots_denoise.grab(window, out, name, _settle)
+            written += pictures.grab(window, out, name, _settle)
+    return written
+
+
+def _grab_likelihood(window, out: Path) -> list[Path]:
+    """Write the Likelihood panel in both themes and all sizes, if a model can."""
+    from latentlab.ui import screenshots_likelihood
+
+    if not screenshots_likelihood.prepare(window, _wait):
+        return []
+    written = []
+    for theme in ("light", "dark"):
+        window.theme.choose(theme)
+        for width, height in SIZES:
+            window.resize(width, height)
+            name = f"{theme}-{width}x{height}"
+            written += screenshots_likelihood.grab(window, out, name, _settle)
     return written
 
 
@@ -117,6 +137,7 @@ def main() -> int:
 
         from latentlab.core.paths import runs_folder
         from latentlab.core.settings import Settings
+        from latentlab.ui import screenshots_denoise, screenshots_switch
         from latentlab.ui.app import build_window, start_worker
         from latentlab.ui.screenshots_runs import write_runs
 
@@ -137,7 +158,10 @@ def main() -> int:
                 window.controller.set_edit(name, 1.5)
             _wait(lambda: window.controller.rendered_picture == window.controller.document.canvas)
             _wait(lambda: len(window.controller.runs.runs()) == 3)
-            for path in (*_grab(window, out), *_grab_denoising(window, out)):
+            written = _grab(window, out)
+            for pictures in (screenshots_denoise, screenshots_switch):
+                written += _grab_workspace(window, out, pictures)
+            for path in written:
                 print(path)
         finally:
             window.close()
