@@ -43,8 +43,11 @@ class Draws:
 
     def take(self, how: Rows, stream: str, like: Tensor) -> Tensor:
         """Return draws of the shape and on the device of ``like`` ``(B, ...)``."""
-        rows = [how(seed, f"log_prob.{stream}", self.index, like.shape[1:]) for seed in self.seeds]
-        return torch.stack([torch.from_numpy(row) for row in rows]).to(like)
+        found = torch.empty_like(like)
+        for row, seed in enumerate(self.seeds):
+            draw = how(seed, f"log_prob.{stream}", self.index, like.shape[1:])
+            found[row] = torch.from_numpy(draw)
+        return found
 
 
 def log_weights(

@@ -58,6 +58,7 @@ BACKENDS: dict[str, Callable[[], Any]] = {
     "flow-every-layer": lambda: tiny_flow(
         splits=2, couplings=4, bottom_steps=1, global_prior="flow", dequantisation="variational"
     ),
+    "flow-maps": lambda: tiny_flow(global_maps=(6, 5, 4)),
     "flow-grey-5-bits": lambda: tiny_flow(channels=1, bits=5, couplings=1, activation="relu"),
 }
 

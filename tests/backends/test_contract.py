@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from latentlab.backends.base import Backend, Encodes, ScoresLogProb, StepsToImage
+from latentlab.backends.base import (
+    Backend,
+    Encodes,
+    MapsLogProb,
+    ScoresLogProb,
+    StepsToImage,
+)
 from latentlab.backends.checkpoint import backend_from, load_backend, state_arrays
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition, Latents
@@ -137,6 +143,20 @@ def test_log_prob_is_finite_and_repeatable(backend: Backend) -> None:
     dimensions = images[0].numel()
     expected = -first.nats.double() / np.log(2) / dimensions
     torch.testing.assert_close(first.bits_per_dim.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_the_map_of_log_prob_adds_up_to_it(backend: Backend) -> None:
+    if "log_prob" not in backend.spec.capabilities:
+        pytest.skip("this model has no density")
+    assert isinstance(backend, MapsLogProb)
+    images = images_of(backend, 2)
+    for options in ({"samples": 1}, {"samples": 5, "seed": 3}):
+        found = backend.log_prob(images, options=options)
+        placed = backend.log_prob_map(images, options=options)
+        assert placed.nats.shape == (2, *backend.spec.image_shape[1:])
+        total = placed.nats.double().sum((1, 2)) + placed.rest
+        torch.testing.assert_close(total, found.nats.double(), rtol=1e-5, atol=0)
+    assert placed.nats.flatten(1).std(1).min() > 0, "pixels differ"
 
 
 def test_conditions_move_the_image_only_where_they_are_understood(backend: Backend) -> None:

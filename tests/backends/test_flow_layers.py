@@ -20,9 +20,11 @@ from latentlab.backends.nn.flow_layers import (
     FlowLayer,
     InvertibleConv1x1,
     Mixing,
+    squeeze,
     standard_terms,
+    unsqueeze,
 )
-from latentlab.backends.nn.flow_scales import spread, squeeze
+from latentlab.backends.nn.flow_scales import spread
 from tests.flow_models import perturb
 
 C, D, SIDE = 6, 3, 2
@@ -91,8 +93,8 @@ def test_the_log_determinant_is_that_of_a_numerical_jacobian(name: str) -> None:
     _, log_det = layer.encode(x, h)
     assert log_det.shape == (3,)
     for row in range(3):
-        told = h[row : row + 1]
-        jacobian = finite_jacobian(lambda v: layer.encode(v, told)[0], x[row : row + 1])
+        at = h[row : row + 1]
+        jacobian = finite_jacobian(lambda v, at=at: layer.encode(v, at)[0], x[row : row + 1])
         assert abs(torch.linalg.slogdet(jacobian).logabsdet - log_det[row]) < 1e-7
     by_position = layer.encode(x, h, by_position=True)[1]
     assert by_position.shape == (3, SIDE, SIDE)
@@ -244,6 +246,8 @@ def test_a_squeeze_puts_two_by_two_pixels_into_channels() -> None:
     for place in [(0, 0), (0, 1), (1, 0), (1, 1)]:
         block = x[0, :, 2 * place[0] : 2 * place[0] + 2, 2 * place[1] : 2 * place[1] + 2]
         assert set(squeezed[0, :, place[0], place[1]].tolist()) == set(block.flatten().tolist())
+    assert torch.equal(unsqueeze(squeezed), x)
+    assert unsqueeze(squeeze(x[:0])).shape == (0, 2, 4, 4)
     terms = torch.tensor([[[4.0, 8.0], [12.0, 16.0]]])
     spreaded = spread(terms, 4)
     assert spreaded[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]

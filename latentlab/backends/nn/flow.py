@@ -17,8 +17,8 @@ from torch.nn import functional
 from latentlab.backends.nn.flow_config import FlowConfig
 from latentlab.backends.nn.flow_couplings import FlowStep
 from latentlab.backends.nn.flow_encoder import GlobalEncoder
-from latentlab.backends.nn.flow_layers import reduce_terms, standard_terms
-from latentlab.backends.nn.flow_scales import MultiScaleFlow, spread, squeeze
+from latentlab.backends.nn.flow_layers import reduce_terms, squeeze, standard_terms, unsqueeze
+from latentlab.backends.nn.flow_scales import MultiScaleFlow, spread
 
 __all__ = [
     "FlowConfig",
@@ -150,7 +150,7 @@ class Dequantiser(nn.Module):
         for step in _steps(self.steps):
             x, log_det = step.encode(x, by_position=by_position, context=context)
             terms.append(-(spread(log_det, size) if by_position else log_det))
-        raw = functional.pixel_shuffle(x, 2)
+        raw = unsqueeze(x)
         slope = functional.logsigmoid(raw) + functional.logsigmoid(-raw)
         terms.append(-reduce_terms(slope, by_position))
         return torch.sigmoid(raw), torch.stack(terms).sum(0)

@@ -42,6 +42,21 @@ def standard_terms(latents: Tensor, by_position: bool = False) -> Tensor:
     return reduce_terms(-0.5 * (latents.square() + math.log(2 * math.pi)), by_position)
 
 
+def squeeze(x: Tensor) -> Tensor:
+    """Return 2x2 pixels as channels: ``(B, 4 C, H / 2, W / 2)`` (Dinh et al. 2017, 3.6)."""
+    if not len(x):
+        # Left as it is by torch.
+        return x.reshape(0, 4 * x.shape[1], x.shape[2] // 2, x.shape[3] // 2)
+    return functional.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+
+
+def unsqueeze(x: Tensor) -> Tensor:
+    """Return what ``squeeze`` made ``x`` ``(B, C, H, W)`` of."""
+    if not len(x):
+        return x.reshape(0, x.shape[1] // 4, x.shape[2] * 2, x.shape[3] * 2)
+    return functional.pixel_shuffle(x, 2)
+
+
 class FlowLayer(nn.Module):
     """An invertible layer. Calling it encodes."""
 

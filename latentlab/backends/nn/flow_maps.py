@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from latentlab.backends.nn.flow_layers import unsqueeze
+
 
 class GlobalMaps(nn.Module):
     """Maps of z, one a level.
@@ -40,6 +42,6 @@ class GlobalMaps(nn.Module):
         x = x + functional.elu(self.inner(x))
         found = [x]
         for layer in self.up:
-            x = functional.elu(functional.pixel_shuffle(layer(x), 2))
+            x = functional.elu(unsqueeze(layer(x)))
             found.append(x)
         return found[::-1]

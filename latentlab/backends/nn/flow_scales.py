@@ -10,17 +10,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from latentlab.backends.nn.flow_config import FlowConfig
 from latentlab.backends.nn.flow_couplings import FlowStep, SplitPrior
-from latentlab.backends.nn.flow_layers import FlowLayer
+from latentlab.backends.nn.flow_layers import FlowLayer, squeeze, unsqueeze
 from latentlab.backends.nn.flow_maps import GlobalMaps
-
-
-def squeeze(x: Tensor) -> Tensor:
-    """Return 2x2 pixels as channels: ``(B, 4 C, H / 2, W / 2)`` (Dinh et al. 2017, 3.6)."""
-    return functional.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
 
 
 def spread(terms: Tensor, size: int) -> Tensor:
@@ -145,7 +139,7 @@ class MultiScaleFlow(nn.Module):
                 if share:
                     x = torch.cat([x, part[:, index * share : (index + 1) * share]], 1)
                 x = blocks[index].decode(x, told)
-            x = functional.pixel_shuffle(x, 2)
+            x = unsqueeze(x)
         return self.bottom.decode(x, h)
 
     @torch.no_grad()

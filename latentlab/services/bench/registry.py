@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, str] = {
     "denoise_flood": "latentlab.services.bench.denoise_flood:run",
     "encode": "latentlab.services.bench.encode:run",
     "events": "latentlab.services.bench.events:run",
+    "flow_paper": "latentlab.services.bench.flow_paper:run",
     "hover": "latentlab.services.bench.hover:run",
     "map": "latentlab.services.bench.map:run",
     "slider_flood": "latentlab.services.bench.slider_flood:run",

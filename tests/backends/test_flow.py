@@ -1,0 +1,416 @@
+"""The flow backend: what it encodes it decodes, what is held stays, densities are closed forms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from latentlab.backends.flow import FlowBackend, flow_spec
+from latentlab.backends.images import to_levels
+from latentlab.backends.importance import row_seed
+from latentlab.backends.nn.flow import (
+    FlowConfig,
+    FlowNetwork,
+    bin_position,
+    from_centre,
+    levels_of,
+    to_centre,
+)
+from latentlab.core.errors import LatentLabError
+from latentlab.core.noise import noise, uniform
+from tests.flow_models import smooth_images, tiny_flow
+
+EVERY: dict[str, Any] = {
+    "splits": 2,
+    "couplings": 4,
+    "bottom_steps": 1,
+    "global_prior": "flow",
+    "dequantisation": "variational",
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "decoupled": {},
+    "plain": {"global_dim": 0},
+    "every-layer": EVERY,
+    "grey": {"channels": 1, "bits": 5, "couplings": 1, "activation": "relu"},
+    "maps": {"global_maps": (6, 5, 4), "splits": 2},
+    "one-level": {"steps": (2,), "hidden": (12,), "encoder_norm": "group"},
+}
+GREY: dict[str, Any] = {
+    "image_size": 4,
+    "channels": 1,
+    "steps": (1, 1),
+    "hidden": (8, 8),
+    "encoder": (8,),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def flow(request: pytest.FixtureRequest) -> FlowBackend:
+    return tiny_flow(**KINDS[request.param])
+
+
+def encoded(backend: FlowBackend, images: Tensor, **options: Any) -> dict[str, Tensor]:
+    return dict([*backend.encode(images, options=options)][-1].latents)
+
+
+def unclamped(backend: FlowBackend, latents: dict[str, Tensor]) -> Tensor:
+    return backend.decode(latents, options={"clamp": False})
+
+
+def doubled(backend: FlowBackend) -> FlowBackend:
+    network = FlowNetwork(backend.config).double()
+    network.load_state_dict(backend.network.state_dict())
+    return FlowBackend(backend.config, backend.spec, network)
+
+
+def test_parts_are_the_declared_ones_and_as_many_numbers_as_the_image(flow: FlowBackend) -> None:
+    parts = flow.spec.spaces[0].parts
+    names = [part.name for part in parts]
+    wanted = ["global"] if flow.config.global_dim else []
+    assert names == [*wanted, *(f"local_{s}" for s in range(1, flow.config.levels + 1))]
+    sizes = [part.size for part in parts if part.name != "global"]
+    assert sum(sizes) == math.prod(flow.spec.image_shape)
+    sides = [part.shape[1] for part in parts if part.name != "global"]
+    assert sides == [8 >> level for level in range(flow.config.levels)]
+
+
+def test_images_come_back_within_single_and_double_precision(flow: FlowBackend) -> None:
+    images = smooth_images(4, flow.config)
+    wild = 3 * torch.randn(4, *flow.spec.image_shape, generator=torch.Generator().manual_seed(1))
+    for backend, most in ((flow, 1e-4), (doubled(flow), 1e-9)):
+        for given in (images.to(backend.dtype), wild.to(backend.dtype)):
+            latents = encoded(backend, given)
+            back = unclamped(backend, latents)
+            assert back.dtype == backend.dtype
+            assert (back - given).abs().max() <= most
+        again = encoded(backend, images.to(backend.dtype))
+        once = encoded(backend, images.to(backend.dtype), reconstruct=False)
+        assert all(torch.equal(again[name], once[name]) for name in again)
+
+
+def test_prior_samples_come_back_with_the_global_part_held(flow: FlowBackend) -> None:
+    drawn = dict(flow.sample_prior("latent", [1, 2, 3]))
+    images = unclamped(flow, drawn)
+    hold = {name: part for name, part in drawn.items() if name == "global"}
+    back = encoded(flow, images, hold=hold)
+    for name, part in drawn.items():
+        assert (back[name] - part).abs().max() < 1e-3
+    if hold:
+        assert torch.equal(back["global"], drawn["global"])
+        assert not torch.allclose(encoded(flow, images)["global"], drawn["global"], atol=0.05)
+
+
+def test_a_recombined_image_gives_back_its_local_parts() -> None:
+    backend = tiny_flow()
+    a, b = smooth_images(2, backend.config)
+    first, second = encoded(backend, a[None]), encoded(backend, b[None])
+    switched = {**second, "global": first["global"]}
+    image = unclamped(backend, switched)
+    assert (image - b).abs().max() > 0.05, "the global part must matter"
+    back = encoded(backend, image, hold={"global": first["global"]})
+    for name in ("local_1", "local_2", "local_3"):
+        assert (back[name] - second[name]).abs().max() < 1e-3
+        held = encoded(backend, b[None], hold={name: first[name]})
+        assert torch.equal(held[name], first[name])
+        assert torch.equal(held["global"], second["global"])
+
+
+def test_what_cannot_be_held_is_told() -> None:
+    backend = tiny_flow()
+    images = smooth_images(2, backend.config)
+    with pytest.raises(LatentLabError, match="no part 'z'"):
+        encoded(backend, images, hold={"z": torch.zeros(2, 6)})
+    with pytest.raises(LatentLabError, match="'global' does not fit"):
+        encoded(backend, images, hold={"global": torch.zeros(1, 6)})
+    with pytest.raises(LatentLabError, match="no decoding option 'psi'"):
+        backend.decode(encoded(backend, images), options={"psi": 1})
+    with pytest.raises(LatentLabError, match="no global part"):
+        tiny_flow(global_dim=0).encode_global(images)
+    for count in (0, 10**6):
+        with pytest.raises(LatentLabError, match="1 to 10000 samples"):
+            backend.log_prob(images, options={"samples": count})
+
+
+def test_decode_clamps_unless_asked_and_overflow_is_grey() -> None:
+    backend = tiny_flow()
+    drawn = dict(backend.sample_prior("latent", range(4), temperature=3.0))
+    raw = unclamped(backend, drawn)
+    assert raw.abs().max() > 1
+    assert torch.equal(backend.decode(drawn), raw.clamp(-1, 1))
+    drawn["local_1"] = torch.full_like(drawn["local_1"], math.nan)
+    assert not backend.decode(drawn).any()
+
+
+def test_the_gradient_of_decode_is_its_slope() -> None:
+    backend = doubled(tiny_flow(**EVERY))
+    latents = {n: p.double() for n, p in backend.sample_prior("latent", [3], 0.3).items()}
+    part = latents["global"].clone().requires_grad_()
+    backend.decode_with_gradient(latents | {"global": part}).sum().backward()
+    step = torch.zeros_like(part)
+    step[0, 1] = 1e-6
+    ends = [backend.decode(latents | {"global": latents["global"] + s * step}) for s in (-1, 1)]
+    slope = (ends[1] - ends[0]).sum() / 2e-6
+    assert abs(float(slope - part.grad[0, 1])) < 1e-4 * max(1.0, abs(float(slope)))
+
+
+def test_levels_and_bins() -> None:
+    every = torch.arange(256.0) / 127.5 - 1
+    for bits in (1, 3, 5, 8):
+        levels = levels_of(every, bits)
+        assert levels.tolist() == [k // 2 ** (8 - bits) for k in range(256)]
+        y = bin_position(levels, torch.full_like(levels, 0.5), bits)
+        assert y.min() == 0.5 / 2**bits - 0.5
+        assert y.max() == 0.5 - 0.5 / 2**bits
+        ends = to_centre(torch.tensor([-1.0, 1.0]), bits)
+        torch.testing.assert_close(ends, torch.stack([y.min(), y.max()]))
+        wide = torch.linspace(-3, 3, 50, dtype=torch.float64)
+        torch.testing.assert_close(from_centre(to_centre(wide, bits), bits), wide)
+    torch.testing.assert_close(to_centre(every, 8), bin_position(torch.arange(256), 0.5, 8))
+
+
+def rotation_only(bits: int, **changes: Any) -> FlowBackend:
+    """A plain flow as it is made: couplings do nothing, so that y is N(0, 1) turned."""
+    shapes = {"steps": (2, 2), "hidden": (8, 8), "image_size": 8, "bits": bits, **changes}
+    config = FlowConfig(**shapes)
+    torch.manual_seed(2)
+    return FlowBackend(config, flow_spec(config, id="rotation"))
+
+
+@pytest.mark.parametrize(("bits", "splits"), [(8, 1), (5, 2), (1, 1)])
+def test_the_density_of_a_rotation_is_a_closed_form(bits: int, splits: int) -> None:
+    backend = rotation_only(bits, splits=splits)
+    images = smooth_images(2, backend.config)
+    k = np.floor((np.rint((images.double().numpy() + 1) * 127.5)) / 2 ** (8 - bits))
+    for seed in (0, 9):
+        rows = [
+            uniform(row_seed(row, seed), "log_prob.dequantise", 0, (3, 8, 8))
+            for row in to_levels(images)
+        ]
+        y = (k + np.stack(rows)) / 2**bits - 0.5
+        nats = (-0.5 * (y**2 + math.log(2 * math.pi)) - bits * math.log(2)).sum((1, 2, 3))
+        found = backend.log_prob(images, options={"seed": seed})
+        np.testing.assert_allclose(found.nats.numpy(), nats, rtol=1e-5)
+        bits_per_dim = -nats / math.log(2) / (3 * 8 * 8)
+        np.testing.assert_allclose(found.bits_per_dim.numpy(), bits_per_dim, rtol=1e-5)
+        assert not found.bound
+
+
+def jacobian_log_det(backend: FlowBackend, y: Tensor, h: Tensor | None) -> Tensor:
+    """log|det| of one row's local parts by y, by central differences in float64."""
+    columns = []
+    for index in range(y.numel()):
+        step = torch.zeros(y.numel(), dtype=y.dtype)
+        step[index] = 1e-6
+        ends = [
+            torch.cat([p.flatten() for p in backend.network.encode(y + s * step.view_as(y), h)[0]])
+            for s in (-1, 1)
+        ]
+        columns.append((ends[1] - ends[0]) / 2e-6)
+    return torch.linalg.slogdet(torch.stack(columns, 1)).logabsdet
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+def test_a_plain_log_prob_is_the_change_of_variables(splits: int) -> None:
+    backend = doubled(tiny_flow(**GREY, global_dim=0, splits=splits))
+    images = smooth_images(2, backend.config).double()
+    found = backend.log_prob(images, options={"seed": 4})
+    for row in range(2):
+        seed = row_seed(to_levels(images)[row], 4)
+        u = torch.from_numpy(uniform(seed, "log_prob.dequantise", 0, (1, 4, 4)))[None]
+        y = bin_position(levels_of(images[row : row + 1], 8), u.double(), 8)
+        parts = torch.cat([part.flatten() for part in backend.network.encode(y)[0]])
+        gaussian = torch.distributions.Normal(0.0, 1.0).log_prob(parts).sum()
+        nats = gaussian + jacobian_log_det(backend, y, None) - 16 * 8 * math.log(2)
+        assert abs(float(nats - found.nats[row])) < 1e-6
+
+
+@pytest.mark.parametrize("prior", ["standard", "flow"])
+def test_a_decoupled_log_prob_is_the_evidence_lower_bound(prior: str) -> None:
+    backend = doubled(tiny_flow(**GREY, global_prior=prior))
+    images = smooth_images(2, backend.config).double()
+    network = backend.network
+    found = backend.log_prob(images)
+    placed = backend.log_prob_map(images)
+    assert found.bound
+    for row in range(2):
+        seed = row_seed(to_levels(images)[row], 0)
+        x = images[row : row + 1]
+        u = torch.from_numpy(uniform(seed, "log_prob.dequantise", 0, (1, 4, 4)))[None].double()
+        mean, logvar = network.posterior(to_centre(x, 8))
+        eps = torch.from_numpy(noise(seed, "log_prob.global", 0, (6,)))[None].double()
+        posterior = torch.distributions.Normal(mean, torch.exp(0.5 * logvar))
+        z = mean + eps * posterior.stddev
+        part, log_det = z, torch.zeros(())
+        if network.prior is not None:
+            part = network.part_of(z)
+            jacobian = torch.autograd.functional.jacobian(network.part_of, z)[0, :, 0]
+            log_det = torch.linalg.slogdet(jacobian).logabsdet
+            assert (network.z_of(part) - z).abs().max() < 1e-9
+        normal = torch.distributions.Normal(0.0, 1.0)
+        rest = normal.log_prob(part).sum() + log_det - posterior.log_prob(z).sum()
+        y = bin_position(levels_of(x, 8), u, 8)
+        parts = torch.cat([p.flatten() for p in network.encode(y, z)[0]])
+        nats = normal.log_prob(parts).sum() + jacobian_log_det(backend, y, z)
+        nats = nats - 16 * 8 * math.log(2)
+        assert abs(float(nats + rest - found.nats[row])) < 1e-6
+        assert abs(float(rest - placed.rest[row])) < 1e-9
+
+
+def test_variational_dequantisation_has_the_density_of_its_noise() -> None:
+    backend = doubled(tiny_flow(**GREY, dequantisation="variational"))
+    dequantiser = backend.network.dequantiser
+    assert dequantiser is not None
+    images = smooth_images(1, backend.config).double()
+    centre = to_centre(images, 8)
+    eps = torch.randn((1, 1, 4, 4), dtype=torch.float64)
+    u, log_q = dequantiser(centre, eps)
+    assert 0 < u.min() < u.max() < 1
+    jacobian = torch.autograd.functional.jacobian(lambda e: dequantiser(centre, e)[0], eps)
+    volume = torch.linalg.slogdet(jacobian.reshape(16, 16)).logabsdet
+    expected = torch.distributions.Normal(0.0, 1.0).log_prob(eps).sum() - volume
+    assert abs(float(log_q - expected)) < 1e-9
+    placed = dequantiser(centre, eps, by_position=True)[1]
+    assert abs(float(placed.sum() - expected)) < 1e-9
+    assert not torch.allclose(dequantiser(-centre, eps)[0], u), "it must see the image"
+    # Its own draws, in the bound of the image.
+    row = noise(row_seed(to_levels(images)[0], 0), "log_prob.dequantise", 0, (1, 4, 4))
+    u, log_q = dequantiser(centre, torch.from_numpy(row)[None].double())
+    uniform_twin = tiny_flow(**GREY)
+    state = {n: t for n, t in backend.network.state_dict().items() if "dequantiser" not in n}
+    uniform_twin.network.double().load_state_dict(state)
+    seed = row_seed(to_levels(images)[0], 0)
+    eps = torch.from_numpy(noise(seed, "log_prob.global", 0, (6,)))[None].double()
+    mean, logvar = backend.network.posterior(centre)
+    y = bin_position(levels_of(images, 8), u, 8)
+    parts, log_det = backend.network.encode(y, mean + eps * torch.exp(0.5 * logvar))
+    gaussian = torch.distributions.Normal(0.0, 1.0).log_prob(
+        torch.cat([p.flatten() for p in parts])
+    )
+    nats = gaussian.sum() + log_det - log_q - 16 * 8 * math.log(2)
+    rest = uniform_twin.log_prob_map(images).rest
+    assert abs(float(nats + rest - backend.log_prob(images).nats)) < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["decoupled", "every-layer"])
+def test_more_draws_raise_the_bound(kind: str) -> None:
+    backend = tiny_flow(**KINDS[kind])
+    images = smooth_images(2, backend.config)
+    means = []
+    for count in (1, 16):
+        options = [{"samples": count, "seed": seed} for seed in range(16 // count)]
+        means.append(np.mean([backend.log_prob(images, options=o).nats.mean() for o in options]))
+    assert means[1] - means[0] > 0.5
+
+
+def test_the_map_adds_up(flow: FlowBackend) -> None:
+    images = smooth_images(3, flow.config)
+    for options in ({}, {"samples": 5, "seed": 2}):
+        placed = flow.log_prob_map(images, options=options)
+        assert placed.nats.shape == (3, *flow.spec.image_shape[1:])
+        total = placed.nats.double().sum((1, 2)) + placed.rest
+        found = flow.log_prob(images, options=options)
+        torch.testing.assert_close(total.float(), found.nats, rtol=1e-5, atol=1e-2)
+    others = [flow.log_prob(images, options={"seed": seed}).nats for seed in range(2)]
+    assert not torch.equal(*others)
+
+
+def test_a_rows_draws_are_its_own(flow: FlowBackend) -> None:
+    images = smooth_images(5, flow.config)
+    whole = flow.log_prob(images).nats
+    alone = torch.cat([flow.log_prob(image[None]).nats for image in images])
+    turned = flow.log_prob(images.flip(0)).nats.flip(0)
+    torch.testing.assert_close(alone, whole, rtol=1e-6, atol=1e-2)
+    torch.testing.assert_close(turned, whole, rtol=1e-6, atol=1e-2)
+    empty = flow.log_prob(images[:0])
+    assert empty.nats.shape == empty.bits_per_dim.shape == (0,)
+    nothing = encoded(flow, images[:0])
+    assert flow.decode(nothing).shape == (0, *flow.spec.image_shape)
+
+
+def test_the_map_of_one_level_is_what_each_position_has() -> None:
+    backend = rotation_only(8, steps=(1,), hidden=(8,))
+    norm = backend.network.get_submodule("flow.levels.0.0.steps.0.mixing.norm")
+    norm.log_scale.copy_(torch.linspace(-0.5, 1.0, 12))
+    images = smooth_images(1, backend.config)
+    seed = row_seed(to_levels(images)[0], 0)
+    u = torch.from_numpy(uniform(seed, "log_prob.dequantise", 0, (3, 8, 8)))[None]
+    part = backend.network.encode(bin_position(levels_of(images, 8), u, 8))[0][0]
+    position = torch.distributions.Normal(0.0, 1.0).log_prob(part[0]).sum(0)
+    position = (position + norm.log_scale.sum()) / 4
+    placed = backend.log_prob_map(images)
+    expected = position.repeat_interleave(2, 0).repeat_interleave(2, 1) - 3 * 8 * math.log(2)
+    torch.testing.assert_close(placed.nats[0], expected)
+    assert abs(float(placed.rest)) < 1e-3
+
+
+@pytest.mark.parametrize("prior", ["standard", "flow"])
+def test_the_deviation_of_the_global_part_is_that_of_its_draws(prior: str) -> None:
+    backend = doubled(tiny_flow(global_prior=prior))
+    images = smooth_images(2, backend.config).double()
+    mean, sigma = backend.encode_global(images)
+    torch.testing.assert_close(mean, encoded(backend, images)["global"])
+    centre, logvar = backend.network.posterior(to_centre(images, 8))
+    # Small draws stay where the prior's flow is straight.
+    small = 1e-3
+    generator = torch.Generator().manual_seed(0)
+    eps = torch.randn((4000, 2, 6), generator=generator, dtype=torch.float64)
+    z = centre + small * eps * torch.exp(0.5 * logvar)
+    drawn = backend.network.part_of(z.flatten(0, 1)).view(4000, 2, 6)
+    torch.testing.assert_close(drawn.std(0) / small, sigma, rtol=0.06, atol=0)
+
+
+def test_a_new_network_starts_with_standard_parts() -> None:
+    config = FlowConfig(**{"image_size": 16, "steps": (2, 2), "hidden": (8, 8), "global_dim": 4})
+    torch.manual_seed(0)
+    network = FlowNetwork(config)
+    images = smooth_images(32, config)
+    y = bin_position(levels_of(images, 8), torch.rand_like(images), 8)
+    network.initialise(y, torch.randn(32, 4))
+    for part in network.encode(y, torch.randn(32, 4))[0]:
+        deviation, mean = torch.std_mean(part, (0, 2, 3), correction=0)
+        assert mean.abs().max() < 1e-4
+        # What is split off is normalised last; what stays, before its last rotation.
+        assert (deviation.square().mean() - 1).abs() < 1e-3
+
+
+HOSTILE: tuple[dict[str, Any], ...] = (
+    {"image_size": 10**6},
+    {"image_size": 20},
+    {"hidden": (10**6, 8, 8)},
+    {"steps": (10**6, 1, 1)},
+    {"steps": (64, 64, 64), "couplings": 4, "splits": 2},
+    {"steps": (1,) * 50, "hidden": (8,) * 50},
+    {"steps": (1, 1)},
+    {"steps": (), "hidden": ()},
+    {"bits": 9},
+    {"bits": 0},
+    {"channels": 2},
+    {"channels": 1, "bottom_steps": 1},
+    {"global_dim": 10**6},
+    {"global_dim": 1, "global_prior": "flow"},
+    {"global_dim": 4, "encoder": (8,) * 6},
+    {"encoder": (10**6,)},
+    {"unknown": 1},
+)
+
+
+@pytest.mark.parametrize("changes", HOSTILE, ids=str)
+def test_shapes_that_cannot_be_or_mean_harm_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        FlowConfig(**{"steps": (1, 1, 1), "hidden": (8, 8, 8), **changes})
+
+
+def test_the_configuration_of_the_paper_has_its_size() -> None:
+    from latentlab.services.bench.flow_paper import PAPER
+
+    with torch.device("meta"):
+        network = FlowNetwork(PAPER)
+    assert PAPER.local_shapes == ((6, 16, 16), (12, 8, 8), (48, 4, 4))
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert round(count / 1e6, 1) == 51.9
