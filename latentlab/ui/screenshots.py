@@ -105,22 +105,6 @@ def _grab_workspace(window, out: Path, pictures) -> list[Path]:
     return written
 
 
-def _grab_likelihood(window, out: Path) -> list[Path]:
-    """Write the Likelihood panel in both themes and all sizes, if a model can."""
-    from latentlab.ui import screenshots_likelihood
-
-    if not screenshots_likelihood.prepare(window, _wait):
-        return []
-    written = []
-    for theme in ("light", "dark"):
-        window.theme.choose(theme)
-        for width, height in SIZES:
-            window.resize(width, height)
-            name = f"{theme}-{width}x{height}"
-            written += screenshots_likelihood.grab(window, out, name, _settle)
-    return written
-
-
 def main() -> int:
     """Grab everything into the folder that the command line names."""
     parser = argparse.ArgumentParser(description="Grab the window in both themes and all sizes.")
@@ -137,7 +121,7 @@ def main() -> int:
 
         from latentlab.core.paths import runs_folder
         from latentlab.core.settings import Settings
-        from latentlab.ui import screenshots_denoise, screenshots_switch
+        from latentlab.ui import screenshots_denoise, screenshots_likelihood, screenshots_switch
         from latentlab.ui.app import build_window, start_worker
         from latentlab.ui.screenshots_runs import write_runs
 
@@ -159,7 +143,7 @@ def main() -> int:
             _wait(lambda: window.controller.rendered_picture == window.controller.document.canvas)
             _wait(lambda: len(window.controller.runs.runs()) == 3)
             written = _grab(window, out)
-            for pictures in (screenshots_denoise, screenshots_switch):
+            for pictures in (screenshots_denoise, screenshots_switch, screenshots_likelihood):
                 written += _grab_workspace(window, out, pictures)
             for path in written:
                 print(path)
