@@ -64,9 +64,9 @@ TOPICS: dict[str, tuple[str, str]] = {
         "a yes or no to each of many images, from the axes along which images vary most, or from "
         "the arithmetic of three images. What is found stands below with a figure on images that "
         "were not fitted and what it does to the image on the canvas; it becomes a slider when you "
-        "add it. Lock sliders in Attributes to keep new ones orthogonal to them. Where latents have "
-        "several parts, Moves says which of them new sliders change: 'smiling' moves the global "
-        "part, 'smiling (local)' the local ones, 'smiling (both)' all.",
+        "add it. Lock sliders in Attributes to keep new ones orthogonal to them. Where latents "
+        "have several parts, Moves says which of them new sliders change: 'smiling' moves the "
+        "global part, 'smiling (local)' the local ones, 'smiling (both)' all.",
     ),
     "effects": (
         "Effects",
