@@ -230,9 +230,12 @@ class SwitchDetail(PictureHand, QWidget):
             return False
         ramp, back = diverging(is_dark(self.palette())), self.palette().window().color()
         gap = np.array(back.getRgb()[:3], np.uint8)
-        room = (box.width() - _GAP * (len(parts) - 1)) // len(parts)
+        count, upright = len(parts), box.height() > 1.2 * box.width()
+        wide = box.width() if upright else (box.width() - _GAP * (count - 1)) // count
+        high = box.height() // count if upright else box.height()
         for k, part in enumerate(parts):
-            place = QRect(box.left() + k * (room + _GAP), box.top(), room, box.height() - _LINE)
+            left = box.left() + (0 if upright else k * (wide + _GAP))
+            place = QRect(left, box.top() + (k * high if upright else 0), wide, high - _LINE - 4)
             image = part.coloured(ramp, gap)
             placed = paint_image(painter, place, image, self.devicePixelRatioF())
             self._text(painter, place, placed, part.title, faint(self.palette(), 0.9))

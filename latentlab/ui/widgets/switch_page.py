@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QPoint, QSize, Qt
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
 
@@ -21,10 +21,21 @@ from latentlab.ui.widgets.switch_detail import SwitchDetail
 from latentlab.ui.widgets.switch_geometry import Place
 from latentlab.ui.widgets.switch_matrix import PictureMatrix
 
-_SHARE = 0.66
+_SHARE = 0.72
 """Most of the room that the matrix takes by itself."""
 _BESIDE = 1.15
 """From this width a unit of height, the chosen picture stands beside the matrix, not below."""
+
+
+class _Splitter(QSplitter):
+    """Tells when it has its new size: only then can the room be shared."""
+
+    resized = Signal()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Tell of it."""
+        super().resizeEvent(event)
+        self.resized.emit()
 
 
 class SwitchPage(QWidget):
@@ -51,7 +62,7 @@ class SwitchPage(QWidget):
         self.maps = self._button("maps", "&Local", "Show its local parts, channel by channel")
         self.maps.setCheckable(True)
         self._moved = False
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self.splitter = _Splitter(Qt.Orientation.Vertical)
         self._lay_out()
         self._connect()
         self.follow()
@@ -125,6 +136,7 @@ class SwitchPage(QWidget):
         self.check.clicked.connect(self.check_chosen)
         self.maps.toggled.connect(self._show_maps)
         self.splitter.splitterMoved.connect(self._bar_moved)
+        self.splitter.resized.connect(self._place_parts)
 
     def _bar_moved(self, *_: object) -> None:
         self._moved = True
@@ -291,9 +303,8 @@ class SwitchPage(QWidget):
 
     # Looks.
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
+    def _place_parts(self) -> None:
         """Put the chosen picture beside the matrix where there is room, else below."""
-        super().resizeEvent(event)
         beside = self.width() >= _BESIDE * self.height()
         wanted = Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical
         if self.splitter.orientation() != wanted:
@@ -305,7 +316,7 @@ class SwitchPage(QWidget):
         """Give the matrix what it can use, as long as nobody has moved the bar between."""
         if self._moved:
             return
-        width, height = self.width(), self.height()
+        width, height = self.splitter.width(), self.splitter.height()
         beside = self.splitter.orientation() == Qt.Orientation.Horizontal
         room = (
             QSize(round(width * _SHARE), height) if beside else QSize(width, round(height * _SHARE))
