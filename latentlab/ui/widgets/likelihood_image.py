@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QContextMenuEvent,
+    QFont,
+    QFontMetricsF,
     QGuiApplication,
     QHelpEvent,
     QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPen,
@@ -57,7 +58,7 @@ class LikelihoodImage(PictureHand, QWidget):
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         model.image_changed.connect(self._follow)
-        model.scores_changed.connect(self._tell)
+        model.scores_changed.connect(self._refit)
         self._follow()
 
     # What is shown.
@@ -66,6 +67,9 @@ class LikelihoodImage(PictureHand, QWidget):
         found = self._model.canvas.found
         places = None if found is None else found.places
         self._colours = None if places is None else place_colours(places)
+        self._refit()
+
+    def _refit(self) -> None:
         self._fit()
         self._tell()
 
@@ -146,7 +150,22 @@ class LikelihoodImage(PictureHand, QWidget):
         line = self.fontMetrics().height()
         bar = _BAR + line + 4 if self._colours is not None else 0
         tall = self._scaled()[1] + bar + 2 * _GAP
-        self.setFixedHeight(max(tall, 7 * line + _GAP))
+        room = self._text_rect().adjusted(0, 0, 0, 10_000)
+        text = sum(used + 2 for used in self._heights(self.facts(), room))
+        self.setFixedHeight(max(tall, round(text) + 2 * _GAP))
+
+    def _line_font(self, place: int, lines: Sequence[str]) -> QFont:
+        """Return the font of a figure: the score itself stands out."""
+        strong = place == 1 or len(lines) == 1
+        font = QFont(self.font()) if strong else small_font(self.font())
+        font.setBold(place == 1)
+        return font
+
+    def _heights(self, lines: Sequence[str], room: QRect) -> list[float]:
+        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap)
+        fonts = (QFontMetricsF(self._line_font(place, lines)) for place in range(len(lines)))
+        found = (m.boundingRect(QRectF(room), flags, text) for m, text in zip(fonts, lines))
+        return [box.height() for box in found]
 
     def resizeEvent(self, event) -> None:
         """Take the height that the image needs."""
@@ -194,20 +213,16 @@ class LikelihoodImage(PictureHand, QWidget):
             painter.drawText(line, int(flag), text.replace("-", "−"))
 
     def _paint_facts(self, painter: QPainter, lines: Sequence[str]) -> None:
-        room, font = self._text_rect(), self.font()
-        top = room.top()
-        for place, text in enumerate(lines):
-            own = font if place == 1 or len(lines) == 1 else small_font(font)
-            own.setBold(place == 1)
-            painter.setFont(own)
+        room = self._text_rect()
+        top = float(room.top())
+        for place, (text, high) in enumerate(zip(lines, self._heights(lines, room))):
+            painter.setFont(self._line_font(place, lines))
             strong = place == 1 or len(lines) == 1
             ink = self.palette().windowText().color() if strong else faint(self.palette(), 0.9)
             painter.setPen(ink)
-            box = QRect(room.left(), top, room.width(), room.bottom() - top)
-            flags = Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
-            used = painter.boundingRect(box, int(flags), text)
-            painter.drawText(box, int(flags), text)
-            top += used.height() + 2
+            box = QRectF(room.left(), top, room.width(), high + 1)
+            painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap), text)
+            top += high + 2
 
     # Mouse, keys, menus.
 
@@ -245,10 +260,6 @@ class LikelihoodImage(PictureHand, QWidget):
             QToolTip.showText(event.globalPos(), text.replace("-", "−"), self)
             return True
         return super().event(event)
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Take the focus; a drag may begin."""
-        super().mousePressEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter puts the image on the canvas, K keeps it."""
