@@ -220,8 +220,6 @@ class SwitchPanel(QWidget):
             button.setIcon(icon(name, self.palette()))
             button.setIconSize(QSize(14, 14))
         self.notice.recolour()
-        self.page.recolour()
-        self.blend_page.recolour()
 
     def changeEvent(self, event: QEvent) -> None:
         """Another palette has other icons."""

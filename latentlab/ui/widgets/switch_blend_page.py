@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -191,7 +191,7 @@ class BlendPage(QWidget):
         layout.addWidget(self.note)
         layout.addWidget(self.splitter, 1)
         self.note.setContentsMargins(8, 8, 8, 8)
-        self.recolour()
+        self._recolour()
 
     def _connect(self) -> None:
         blend = self._blend
@@ -299,7 +299,13 @@ class BlendPage(QWidget):
             side = self.width() if beside else self.height()
             self.splitter.setSizes([round(side * 0.5), round(side * 0.5)])
 
-    def recolour(self) -> None:
+    def changeEvent(self, event: QEvent) -> None:
+        """Another palette has other icons."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "splitter"):
+            self._recolour()
+
+    def _recolour(self) -> None:
         """Take the icons of the palette."""
         self.swap.setIcon(icon("switch-swap", self.palette()))
         self.swap.setIconSize(QSize(14, 14))

@@ -1,4 +1,4 @@
-"""What picture matrices show: the switch matrix, and the mix grid of a pair. No Qt here."""
+"""What picture matrices show: the switch matrix, and the mix grid of a pair."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
 
@@ -112,7 +112,7 @@ class SwitchPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.splitter)
-        self.recolour()
+        self._recolour()
 
     def _connect(self) -> None:
         matrix, model = self.matrix, self._model
@@ -323,9 +323,16 @@ class SwitchPage(QWidget):
         )
         used = self.matrix.size_in(room)
         mine, whole = (used.width(), width) if beside else (used.height(), height)
-        self.splitter.setSizes([mine, whole - mine])
+        # Together they have what the bar between leaves; Qt would shrink both otherwise.
+        self.splitter.setSizes([mine, whole - mine - self.splitter.handleWidth()])
 
-    def recolour(self) -> None:
+    def changeEvent(self, event: QEvent) -> None:
+        """Another palette has other icons."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "splitter"):
+            self._recolour()
+
+    def _recolour(self) -> None:
         """Take the icons of the palette."""
         for button, name in self.buttons:
             button.setIcon(icon(name, self.palette()))
