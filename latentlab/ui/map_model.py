@@ -69,7 +69,7 @@ class MapModel(ShownPoints, QObject):
     def __init__(self, controller: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
-        self.parts: tuple[str, ...] = ()
+        self._parts: tuple[str, ...] = ()
         self.mapped: PointSet | None = None
         self.placed: Placed | None = None
         self.choice: LayoutChoice | None = None
@@ -102,6 +102,14 @@ class MapModel(ShownPoints, QObject):
         return model.spec.space(self.points.space if own else None)
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Parts of the latents that the points are laid out by; none for all."""
+        space = self.space
+        # What was chosen may still be of the model before.
+        known = () if space is None else tuple(part.name for part in space.parts)
+        return self._parts if set(self._parts) <= set(known) else ()
+
+    @property
     def parts_title(self) -> str:
         """What a person calls the parts that the points are laid out by; empty for all."""
         space = self.space
@@ -130,7 +138,7 @@ class MapModel(ShownPoints, QObject):
         self.three.clear()
         self._take(None, None)
         model = self._controller.model
-        self.parts = () if model is None else first_parts(model.spec.space())
+        self._parts = () if model is None else first_parts(model.spec.space())
         if model is not None:
             path = self._opened.get(self._mark()) or self.bundled()
             path = path or newest_map(self.model_id, self.weights)
@@ -182,7 +190,7 @@ class MapModel(ShownPoints, QObject):
 
     def _take_points(self, points: PointSet | None) -> None:
         if points is not None and points.placed_by:
-            self.parts = points.placed_by
+            self._parts = points.placed_by
         self.points = points
         self.mapped = None if points is None else narrowed_points(points, self.parts)
 
@@ -195,7 +203,7 @@ class MapModel(ShownPoints, QObject):
         """Lay the points out by other parts of their latents; what is selected stays selected."""
         if parts == self.parts:
             return
-        self.parts, choice = parts, self.choice
+        self._parts, choice = parts, self.choice
         if self.points is None:
             return
         self.mapped = narrowed_points(self.points, parts)

@@ -101,4 +101,7 @@ class PartsChooser(QWidget):
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the chosen parts; none for all of them."""
-        return self.box.parts
+        model = self._controller.model
+        known = set() if model is None else {part.name for part in model.spec.space().parts}
+        # What was chosen may still be of the model before.
+        return self.box.parts if set(self.box.parts) <= known else ()
