@@ -25,6 +25,24 @@ SMALL: dict[str, Any] = {
     "dequantiser_hidden": 8,
 }
 
+EVERY: dict[str, Any] = {
+    "splits": 2,
+    "couplings": 4,
+    "bottom_steps": 1,
+    "global_prior": "flow",
+    "dequantisation": "variational",
+}
+"""Changes of a configuration that has every layer."""
+KINDS: dict[str, dict[str, Any]] = {
+    "decoupled": {},
+    "plain": {"global_dim": 0},
+    "every-layer": EVERY,
+    "grey": {"channels": 1, "bits": 5, "couplings": 1, "activation": "relu"},
+    "maps": {"global_maps": (6, 5, 4), "splits": 2},
+    "one-level": {"steps": (2,), "hidden": (12,), "encoder_norm": "group"},
+}
+"""Changes of a configuration, by what they show."""
+
 
 def smooth_images(count: int, config: FlowConfig, seed: int = 5) -> Tensor:
     """Return smooth random images with grain, ``(count, C, H, W)`` in [-1, 1], at 8-bit levels."""
@@ -111,3 +129,10 @@ def write_tiny(path: Path, **config: Any) -> Path:
     backend_from(stored)
     write_model(path, stored)
     return path
+
+
+def doubled(backend: FlowBackend) -> FlowBackend:
+    """Return a flow in double precision."""
+    network = FlowNetwork(backend.config).double()
+    network.load_state_dict(backend.network.state_dict())
+    return FlowBackend(backend.config, backend.spec, network)

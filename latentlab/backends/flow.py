@@ -21,6 +21,7 @@ from latentlab.backends.flow_score import Draws, log_weights
 from latentlab.backends.images import to_levels
 from latentlab.backends.importance import row_seed, weighted_bound, weighted_map
 from latentlab.backends.nn.flow import FlowConfig, FlowNetwork, from_centre, to_centre
+from latentlab.backends.nn.flow_layers import InvertibleConv1x1
 from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Condition
@@ -77,6 +78,11 @@ class FlowBackend:
         self.directions = dict(directions or {})
         self.network = network or FlowNetwork(config)
         self.network.eval().requires_grad_(False)
+        convolutions = [m for m in self.network.modules() if isinstance(m, InvertibleConv1x1)]
+        if not all(convolution.is_sound() for convolution in convolutions):
+            raise LatentLabError(
+                f"The weights of '{spec.id}' cannot be inverted: train or download the model again."
+            )
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._locals = [local_name(scale) for scale in range(1, config.levels + 1)]
 

@@ -67,7 +67,9 @@ def test_new_images_give_back_their_latents(flows: Pair) -> None:
         assert max((back[name] - drawn[name]).abs().max() for name in back) <= most
 
 
-def test_encoding_is_deterministic_and_parts_are_near_the_prior(flows: Pair, photos: Tensor) -> None:
+def test_encoding_is_deterministic_and_parts_are_near_the_prior(
+    flows: Pair, photos: Tensor
+) -> None:
     first, second = encoded(flows[0], photos), encoded(flows[0], photos)
     for name, part in first.items():
         assert torch.equal(part, second[name])

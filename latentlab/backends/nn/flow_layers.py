@@ -179,6 +179,12 @@ class InvertibleConv1x1(_Held):
         self.lower.copy_(lower.tril(-1))
         self.upper.copy_(upper.triu(1))
 
+    def is_sound(self) -> bool:
+        """Whether the fixed part, which a file may hold too, is a permutation and signs."""
+        places = torch.arange(len(self.permutation), device=self.permutation.device)
+        sorted_places = self.permutation.sort().values
+        return torch.equal(sorted_places, places) and bool((self.sign.abs() == 1).all())
+
     def _triangles(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         diagonal = self.sign.to(dtype) * torch.exp(self.log_diagonal.to(dtype))
         unit = torch.eye(len(diagonal), dtype=dtype, device=diagonal.device)
