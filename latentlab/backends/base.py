@@ -214,7 +214,11 @@ class ScoresLogProb(Protocol):
         condition: Condition | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> LogProb:
-        """Return the log-density of ``images`` ``(B, C, H, W)`` in [-1, 1]."""
+        """Return the log-density of ``images`` ``(B, C, H, W)`` in [-1, 1].
+
+        ``options``: ``samples`` draws for each image; ``seed`` of the draws; ``first`` (default 0),
+        the number of the first, so that many can be taken some at a time. Others are the family's.
+        """
         ...
 
 

@@ -266,8 +266,9 @@ class FlowBackend:
         A decoupled flow, or variational dequantisation: the evidence lower bound.
 
         ``options``: ``samples`` (default 1): with more, the logarithm of the mean over draws
-        (Burda et al. 2016, equation 8), which rises towards log P(x); ``seed`` (default 0). A row's
-        draws depend on its own bytes and the seed alone.
+        (Burda et al. 2016, equation 8), which rises towards log P(x); ``seed`` (default 0);
+        ``first`` (default 0), the number of the first draw. A row's draws depend on its own bytes,
+        their numbers and the seed alone.
         """
         drawn = self._draw(images, condition, options, by_position=False)
         weights = torch.stack([placed + rest for placed, rest in drawn])
@@ -300,8 +301,8 @@ class FlowBackend:
         by_position: bool,
     ) -> list[tuple[Tensor, Tensor]]:
         """Return the log weights of every draw: what belongs to pixels, and the rest."""
-        asked = {"samples": 1, "seed": 0, **(options or {})}
-        count = int(asked["samples"])
+        asked = {"samples": 1, "seed": 0, "first": 0, **(options or {})}
+        count, first = int(asked["samples"]), int(asked["first"])
         if not 1 <= count <= MOST_SAMPLES:
             raise LatentLabError(f"A density takes 1 to {MOST_SAMPLES} samples, not {count}.")
         condition_vector(self.config, condition, len(images))
@@ -309,5 +310,5 @@ class FlowBackend:
         seeds = [row_seed(row, int(asked["seed"])) for row in to_levels(images)]
         return [
             log_weights(self.network, images, Draws(seeds, index), by_position=by_position)
-            for index in range(count)
+            for index in range(first, first + count)
         ]

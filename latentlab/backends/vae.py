@@ -228,8 +228,8 @@ class VaeBackend:
     ) -> LogProb:
         """Return the importance-weighted bound of Burda et al. 2016, equation 8.
 
-        ``options``: ``samples`` (default 64) and ``seed`` (default 0). The bound rises with the
-        number of samples towards log P(x).
+        ``options``: ``samples`` (default 64), ``seed`` (default 0), and ``first`` (default 0), the
+        number of the first draw. The bound rises with the number of samples towards log P(x).
         """
         rows = [
             torch.cat([placed + rest for placed, rest in self._draw(image, condition, options)])
@@ -276,11 +276,12 @@ class VaeBackend:
         """
         if self.config.variant == "autoencoder":
             raise LatentLabError("An autoencoder has no density: train a VAE to read log_prob.")
-        asked = {"samples": LOG_PROB_SAMPLES, "seed": 0, **(options or {})}
-        samples, seed = int(asked["samples"]), int(asked["seed"])
+        asked = {"samples": LOG_PROB_SAMPLES, "seed": 0, "first": 0, **(options or {})}
+        seed, begin = int(asked["seed"]), int(asked["first"])
+        end = begin + int(asked["samples"])
         mean, logvar = self.network.encode(image[None], self._condition(condition, 1))
-        for start in range(0, samples, LOG_PROB_CHUNK):
-            indices = range(start, min(start + LOG_PROB_CHUNK, samples))
+        for start in range(begin, end, LOG_PROB_CHUNK):
+            indices = range(start, min(start + LOG_PROB_CHUNK, end))
             draws = [noise(seed, "log_prob.z", i, mean.shape[1:]) for i in indices]
             eps = torch.stack([*map(torch.from_numpy, draws)]).to(mean)
             z = mean + eps * torch.exp(0.5 * logvar)

@@ -32,6 +32,8 @@ from latentlab.services.likelihood_images import Images, Named, compressed_bits,
 Progress = tuple[int, int, str] | tuple[int, int, str, Any] | None
 STRIP = 48
 """Extreme images of each end, and of each score, that come with a data set's scores."""
+DRAWS = 16
+"""Draws that are taken in one turn."""
 _BERNOULLI = (
     "This model takes levels for probabilities (a Bernoulli likelihood): its bits/dim are no "
     "density of images of many levels, and compare only with each other."
@@ -64,18 +66,40 @@ def _options(samples: int, seed: int) -> dict[str, int]:
     return {"samples": samples, "seed": seed}
 
 
-def _score(backend: Any, levels: Images, options: Mapping[str, int]) -> tuple[Float, Float, bool]:
-    """Return nats and bits/dim ``(B,)`` of uint8 ``(B, H, W, C)``, and whether they are a bound."""
+def _in_turns(options: Mapping[str, int]) -> list[dict[str, int]]:
+    """Return the options of each turn, which together take all draws."""
+    samples = options["samples"]
+    return [
+        {**options, "first": first, "samples": min(DRAWS, samples - first)}
+        for first in range(0, samples, DRAWS)
+    ]
+
+
+def _score(
+    backend: Any, levels: Images, options: Mapping[str, int]
+) -> Generator[None, None, tuple[Float, Float, bool]]:
+    """Return nats and bits/dim ``(B,)`` of uint8 ``(B, H, W, C)``, and whether they are a bound.
+
+    The logarithm of the mean over all draws, whatever their number in one turn.
+    """
     from latentlab.evaluation.encode import to_network
 
-    found = backend.log_prob(to_network(levels, backend.device), options=options)
-    nats, bits = (t.double().cpu().numpy() for t in (found.nats, found.bits_per_dim))
-    if not np.isfinite(bits).all():
+    pixels = to_network(levels, backend.device)
+    total, bound = np.full(len(levels), -np.inf), True
+    for place, asked in enumerate(_in_turns(options)):
+        if place:
+            yield
+        found = backend.log_prob(pixels, options=asked)
+        bound = bool(found.bound)
+        weights = found.nats.double().cpu().numpy() + math.log(asked["samples"])
+        total = np.logaddexp(total, weights)
+    nats = total - math.log(options["samples"])
+    if not np.isfinite(nats).all():
         raise LatentLabError(
             f"'{backend.spec.id}' gives no finite likelihood for an image: its weights are damaged,"
             " or the image is far outside what it was trained on."
         )
-    return nats, bits, bool(found.bound)
+    return nats, -nats / (math.log(2) * levels[0].size), bound
 
 
 def likelihood_image_job(
@@ -122,8 +146,8 @@ def likelihood_image_job(
             f"The image is {image.shape}; '{backend.spec.id}' scores {(height, width, channels)}."
         )
     yield 1, 2, "Scoring the image"
-    nats, bits, bound = _score(backend, image[None], options)
-    places, rest = _places(backend, image, options)
+    nats, bits, bound = yield from _score(backend, image[None], options)
+    places, rest = yield from _places(backend, image, options)
     yield 2, 2, "Ready"
     return ImageLikelihood(
         np.array(image),
@@ -140,18 +164,29 @@ def likelihood_image_job(
     )
 
 
-def _places(backend: Any, image: Images, options: Mapping[str, int]) -> tuple[Float | None, float]:
-    """Return bits per channel of each pixel, ``(H, W)``, and bits/dim that belong to none."""
+def _places(
+    backend: Any, image: Images, options: Mapping[str, int]
+) -> Generator[None, None, tuple[Float | None, float]]:
+    """Return bits per channel of each pixel, ``(H, W)``, and bits/dim that belong to none.
+
+    What each turn says is averaged by the weights of its draws; see ``backends.importance``.
+    """
     from latentlab.backends.base import MapsLogProb
     from latentlab.evaluation.encode import to_network
 
     pixels = to_network(image[None], backend.device)
     if not isinstance(backend, MapsLogProb):
         return None, 0.0
-    found = backend.log_prob_map(pixels, options=options)
-    channels = image.shape[-1]
-    places = -found.nats[0].double().cpu().numpy() / (math.log(2) * channels)
-    return places, -float(found.rest[0]) / (math.log(2) * image.size)
+    nats, total = np.zeros(image.shape[:2]), -math.inf
+    for asked in _in_turns(options):
+        yield
+        found = backend.log_prob_map(pixels, options=asked)
+        placed = found.nats[0].double().cpu().numpy()
+        weight = placed.sum() + float(found.rest[0]) + math.log(asked["samples"])
+        total = float(np.logaddexp(total, weight))
+        nats = nats + math.exp(weight - total) * (placed - nats)
+    rest = total - math.log(options["samples"]) - float(nats.sum())
+    return -nats / (math.log(2) * image.shape[-1]), -rest / (math.log(2) * image.size)
 
 
 def likelihood_data_job(
@@ -186,7 +221,7 @@ def likelihood_data_job(
     for start in range(0, total, chunk):
         rows = slice(start, min(start + chunk, total))
         levels = named.images.read(range(rows.start, rows.stop))
-        nats[rows], bits[rows], bound = _score(backend, levels, options)
+        nats[rows], bits[rows], bound = yield from _score(backend, levels, options)
         complexity[rows] = [compressed_bits(image, depth) for image in levels]
         found = ScoreChunk(total, bits[rows].copy(), complexity[rows].copy())
         yield rows.stop, total, f"Scoring {data.title}", found
@@ -210,11 +245,11 @@ def likelihood_data_job(
 
 
 def chunk_of(backend: Any, samples: int) -> int:
-    """Return how many images are scored in one turn: previews wait no longer than for one."""
+    """Return how many images are scored at once: previews wait no longer than for one turn."""
     from latentlab.evaluation.encode import chunk_for
 
     most = chunk_for(backend)
-    return max(1, (most // 4 if backend.device.type == "cpu" else most) // min(samples, most))
+    return max(1, (most // 4 if backend.device.type == "cpu" else most) // min(samples, DRAWS))
 
 
 def _extremes(bits: Float, complexity: Float) -> NDArray[np.int64]:
