@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,6 +16,7 @@ from latentlab.cli.effects import MeasureEffects
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
+    from latentlab.core.direction import Direction
     from latentlab.data.base import ImageDataset
 
 Value = TypeVar("Value")
@@ -61,9 +62,18 @@ class MeasureEdit:
     change of another attribute, both in standard deviations of the data; selectivity their ratio.
 
     Example: latentlab measure edit portraits-vae --json
+
+    The edits of a flow's local parts: latentlab measure edit portraits-flow --parts local
     """
 
     model: Model
+    parts: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="PART...",
+            help="Measure the model's edits of these parts of the latents: global, local or both.",
+        ),
+    ] = ()
     samples: Annotated[int, tyro.conf.arg(help="Prior samples.")] = 256
     amount: Annotated[float, tyro.conf.arg(help="Slider units, in sigma.")] = 2.0
     seed: Annotated[int, tyro.conf.arg(help="Of the set of samples.")] = 0
@@ -81,7 +91,7 @@ class MeasureEdit:
         report = last(
             measure_edit(
                 backend,
-                backend.directions,
+                self._directions(backend),
                 load_probe(),
                 samples=self.samples,
                 amount=self.amount,
@@ -101,6 +111,18 @@ class MeasureEdit:
                 f"{row['selectivity']:>11.1f}  {row['side_attribute']}"
             )
         return 0
+
+    def _directions(self, backend: Any) -> Mapping[str, Direction]:
+        """Return the model's directions, those of the chosen parts under their plain names."""
+        from latentlab.core.parts import name_in
+        from latentlab.data.portraits.attributes import EDIT_ATTRIBUTES
+
+        known: Mapping[str, Direction] = backend.directions
+        if not self.parts:
+            return known
+        space = backend.spec.space()
+        named = {name: name_in(name, space, self.parts) for name in EDIT_ATTRIBUTES}
+        return {name: known[own] for name, own in named.items() if own in known}
 
 
 @dataclass(frozen=True)

@@ -256,6 +256,22 @@ def test_parts_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert "--dimension takes no --parts" in capsys.readouterr().err
 
 
+def test_edits_of_parts_are_measured_apart(folder: Path, capsys, tmp_path: Path) -> None:
+    """Which of the model's sliders is measured under the name of the attribute."""
+    path = tmp_path / "tiny-flow.safetensors"
+    path.write_bytes((folder / "tiny-flow.safetensors").read_bytes())
+    for part in ("global", "local"):
+        words = ["direction", path, "--data", FACES, "--label", "oval_face", "--store"]
+        said(capsys, *words, "--parts", part, "--method", "mean difference")
+    words = ["measure", "edit", path, "--samples", 4]
+    plain, same, local = (said(capsys, *words, *more) for more in
+                          ([], ["--parts", "global"], ["--parts", "local"]))  # fmt: skip
+    assert plain == same
+    assert local["attributes"]["oval_face"] != plain["attributes"]["oval_face"]
+    assert main([*map(str, words), "--parts", "local_1"]) == 2
+    assert "fit them first" in capsys.readouterr().err
+
+
 def test_maps_of_parts_on_the_command_line(folder: Path, capsys) -> None:
     model = folder / "tiny-flow.safetensors"
     tables = {}
