@@ -270,7 +270,8 @@ def _denoising(row: Any, what: str) -> Denoising:
 def _switch(row: Any, what: str) -> Switch:
     sources = [{**one, "picture": parse_picture(one["picture"], what)} for one in row["sources"]]
     found = Switch.model_validate({**row, "sources": sources})
-    texts = [found.model, found.space, *found.by_row, *found.amounts, *found.pair]
+    texts = [found.model, found.space, *found.by_row, *found.amounts]
+    texts += [source.id for source in found.sources]
     if not all(map(sound_text, texts)):
         raise ValueError("a switch matrix is out of range")
     return found
@@ -326,6 +327,8 @@ class _Reader:
             for model, number in row["switches"].items()
             if sound_text(model)
         }
+        if any(model != switch.model for model, switch in switches.items()):
+            raise ValueError("a switch matrix is of another model")
         document = Document(
             canvas=canvas,
             tray=tuple(self._item(*item) for item in row["tray"]),

@@ -70,6 +70,8 @@ BAD: dict[str, Callable[[dict], None]] = {
     "an amount that is a text": _switch(amounts={"global": "much"}),
     "ranges that are monsters": _switch(by_row=["x" * 20_000]),
     "too many ranges": _switch(by_row=["global"] * 2000),
+    "of another model than the entry's": lambda c: c["entries"][-1].update(switches={"flow": 2}),
+    "a source with a monster's name": lambda c: _other_source(c, "a\0b"),
 }
 
 
