@@ -71,7 +71,7 @@ BAD: dict[str, Callable[[dict], None]] = {
     "ranges that are monsters": _switch(by_row=["x" * 20_000]),
     "too many ranges": _switch(by_row=["global"] * 2000),
     "of another model than the entry's": lambda c: c["entries"][-1].update(switches={"flow": 2}),
-    "a source with a monster's name": lambda c: _other_source(c, "a\0b"),
+    "a source with a monster's name": lambda c: c["switches"][0]["sources"][0].update(id="a\0b"),
 }
 
 
