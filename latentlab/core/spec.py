@@ -58,6 +58,19 @@ class PartSpec(Frozen):
     layer_groups: tuple[LayerGroup, ...] = ()
     interpolation: Interpolation = "spherical"
 
+    @model_validator(mode="after")
+    def _has_its_layers(self) -> PartSpec:
+        if self.layer_axis is None:
+            if self.layer_groups:
+                raise ValueError(f"part '{self.name}' has groups of layers, but no layers")
+            return self
+        if not 0 <= self.layer_axis < len(self.shape):
+            raise ValueError(f"part '{self.name}' has no axis {self.layer_axis} for its layers")
+        count = self.shape[self.layer_axis] or 1
+        if not all(group.first <= group.last < count for group in self.layer_groups):
+            raise ValueError(f"part '{self.name}' has a group of layers outside them")
+        return self
+
     @property
     def size(self) -> int:
         """Numbers in one row; a length that may vary counts as one."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.latents import Array, Latents
@@ -266,3 +267,19 @@ def test_what_can_be_switched_alone() -> None:
     assert list(map(str, default_rows(LatentSpace(name="w_plus", parts=(plain,))))) == [
         "w_plus:0-1"
     ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layer_axis": 2},
+        {"layer_axis": -1},
+        {"layer_axis": 0, "layer_groups": ({"name": "coarse", "first": 3, "last": 1},)},
+        {"layer_axis": 0, "layer_groups": ({"name": "coarse", "first": 0, "last": 10**12},)},
+        {"layer_groups": ({"name": "coarse", "first": 0, "last": 0},)},
+    ],
+    ids=str,
+)
+def test_a_file_cannot_name_layers_that_are_not_there(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="layers"):
+        PartSpec(name="w", shape=(5, 3), **changes)
