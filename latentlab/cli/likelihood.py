@@ -116,10 +116,14 @@ class Likelihood:
         """Return what is scored; everything that can be refused at once is."""
         from latentlab.core.likelihood import DataChoice
         from latentlab.services.likelihood import STRIP
-        from latentlab.services.likelihood_export import FADED, check_out
+        from latentlab.services.likelihood_export import FADED, check_extremes, check_out
+        from latentlab.services.likelihood_places import check_places
 
-        if self.out is not None:
-            check_out(self.out)
+        checked = ((check_out, self.out), (check_places, self.places))
+        extremes = ((check_extremes, self.worst), (check_extremes, self.best))
+        for check, path in (*checked, *extremes):
+            if path is not None:
+                check(path)
         if self.places is not None and self.image is None:
             raise LatentLabError("--places is of one image: name it by --image.")
         if not 1 <= self.strip <= STRIP:
@@ -174,7 +178,7 @@ class Likelihood:
             mean, error = mean_and_error(scores.values(quantity))
             kind = " (upper bounds)" if scores.bound else ""
             print(
-                f"{scores.data.title}: {len(scores):,} images, "
+                f"{scores.data.title}: {len(scores):,} image{'s' * (len(scores) != 1)}, "
                 f"{figure(mean, 5)} ± {figure(error, 2)} {quantity_title(quantity)}{kind}"
             )
         if image is not None:
@@ -185,7 +189,8 @@ class Likelihood:
             )
         if len(sets) > 1:
             print(verdict(sets[0], sets[1], quantity))
-        print(simplicity_sentence(sets[0]))
+        if simple := simplicity_sentence(sets[0]):
+            print(simple)
         for path in written.values():
             print(f"Written: {path}")
         if sets[0].caveat:

@@ -319,18 +319,20 @@ def verdict(first: Scores, second: Scores, quantity: Quantity = "bits") -> str:
     """Return in one sentence whether a value finds the images of the second data set."""
     found = auc(first.values(quantity), second.values(quantity))
     names = titles([first.data, second.data])
-    figure = f"AUC {found.value:.3f} ± {found.error:.3f}"
+    if math.isnan(found.error):
+        return f"One image is too few to tell {names[1]} from {names[0]}: score more of each."
+    said = f"AUC {found.value:.3f} ± {found.error:.3f}"
     what = "bits/dim" if quantity == "bits" else "the corrected score"
     if abs(found.value - 0.5) < max(0.02, 2 * found.error):
-        return f"{figure}: {what} cannot tell {names[1]} from {names[0]}."
+        return f"{said}: {what} cannot tell {names[1]} from {names[0]}."
     if found.value < 0.5:
         known = " This is the known failure." if quantity == "bits" else ""
         return (
-            f"{figure}: {names[1]} score lower than {names[0]}, so {what} would take them for "
+            f"{said}: {names[1]} score lower than {names[0]}, so {what} would take them for "
             f"ordinary images.{known}"
         )
     how = "well" if found.value >= 0.95 else "partly" if found.value >= 0.7 else "hardly"
-    return f"{figure}: {what} tells {names[1]} {how} from {names[0]}."
+    return f"{said}: {what} tells {names[1]} {how} from {names[0]}."
 
 
 COLUMNS = (

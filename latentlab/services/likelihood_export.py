@@ -88,6 +88,13 @@ def table_text(sets: Sequence[Scores], quantity: Quantity = "bits") -> str:
     return stream.getvalue()
 
 
+def check_extremes(path: Path) -> None:
+    """Raise ``LatentLabError`` for what is neither a PNG nor a folder."""
+    strip = path.suffix.lower() == ".png"
+    if path.is_dir() == strip if path.exists() else bool(path.suffix) and not strip:
+        raise LatentLabError(f"'{path}' is neither a .png nor a folder: name one of them.")
+
+
 def write_extremes(
     path: Path, scores: Scores, quantity: Quantity, count: int, least: bool = True
 ) -> int:
@@ -103,13 +110,12 @@ def write_extremes(
     Raises:
         LatentLabError: it cannot be written.
     """
+    check_extremes(path)
     word = "--worst" if least else "--best"
     if path.suffix.lower() == ".png":
         found = strip_picture(scores, quantity, count, least)
         data = encode_png(found, _metadata([scores], quantity, word, "strip.png"))
         replace_file(path, lambda target: target.write_bytes(data))
-    elif path.suffix or (path.exists() and not path.is_dir()):
-        raise LatentLabError(f"'{path}' is neither a .png nor a folder: name one of them.")
     order = ranked(scores.values(quantity))
     chosen = [int(i) for i in (order if least else order[::-1])[:count]]
     chosen = [index for index in chosen if scores.image(index) is not None]

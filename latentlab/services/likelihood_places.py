@@ -92,19 +92,23 @@ def places_text(found: ImageLikelihood) -> str:
     return stream.getvalue()
 
 
+def check_places(path: Path) -> None:
+    """Raise ``LatentLabError`` for a file that a map cannot be written to."""
+    if path.suffix.lower() not in (".png", ".csv"):
+        raise LatentLabError(
+            f"A map cannot be written as '{path.suffix or path.name}': use .png or .csv."
+        )
+
+
 def write_places(path: Path, found: ImageLikelihood) -> None:
     """Write the map of a score by the suffix, .png or .csv, whole or not at all.
 
     Raises:
         LatentLabError: another suffix, the model has no map, or the file cannot be written.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
+    check_places(path)
+    if path.suffix.lower() == ".csv":
         data = places_text(found).encode()
-    elif suffix == ".png":
-        data = encode_png(places_picture(found), {"Software": f"LatentLab {version()}"})
     else:
-        raise LatentLabError(
-            f"A map cannot be written as '{path.suffix or path.name}': use .png or .csv."
-        )
+        data = encode_png(places_picture(found), {"Software": f"LatentLab {version()}"})
     replace_file(path, lambda target: target.write_bytes(data))

@@ -62,6 +62,10 @@ def test_the_same_command_writes_the_same_bytes(model: str, tmp_path: Path, caps
         ((DATA, "--count", "0"), "Score 1 to"),
         ((DATA, "--places", "map.png"), "--image"),
         ((DATA, "--strip", "999"), "1 to 48"),
+        # Before a data set that is not there is looked for, and long before it is scored.
+        (("/nowhere/faces.zip", "--worst", "w.jpg"), "neither a .png nor a folder"),
+        (("/nowhere/faces.zip", "--best", "w.jpg"), "neither a .png nor a folder"),
+        (("/nowhere/faces.zip", "--image", "3", "--places", "m.gif"), "map cannot be written"),
         (("prior", "--split", "test"), "no splits"),
         (("/nowhere/faces.zip",), "There is no"),
     ],

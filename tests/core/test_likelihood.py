@@ -104,6 +104,7 @@ def test_a_sentence_says_when_the_likelihood_fails():
     # Less the length of the file, simple images stand out.
     assert "tells flat well from portraits" in verdict(own, simple, "corrected")
     assert "cannot tell" in verdict(own, scores(rng.normal(5, 0.1, 300), "again"), "bits")
+    assert "One image is too few" in verdict(own, scores(np.array([1.0]), "one"), "bits")
 
 
 def test_how_much_of_the_order_is_simplicity():
