@@ -193,17 +193,6 @@ def test_a_rows_draws_are_its_own(flow: FlowBackend) -> None:
     assert empty.nats.shape == empty.bits_per_dim.shape == (0,)
 
 
-def test_the_seed_of_a_row_is_made_of_its_bytes_and_the_seed_alone() -> None:
-    row = np.zeros((4, 4, 3), np.uint8)
-    other = row.copy()
-    other[3, 3, 2] = 1
-    seeds = [row_seed(row, 0), row_seed(other, 0), row_seed(row, 1), row_seed(row[:, :, :1], 0)]
-    assert len(set(seeds)) == 4
-    assert row_seed(row.copy(), 0) == seeds[0]
-    assert row_seed(np.asfortranarray(other), 0) == seeds[1]
-    assert all(0 <= seed < 2**63 for seed in seeds)
-
-
 def test_the_map_of_one_level_is_what_each_position_has() -> None:
     backend = rotation_only(8, steps=(1,), hidden=(8,))
     norm = backend.network.get_submodule("flow.levels.0.0.steps.0.mixing.norm")
