@@ -50,6 +50,16 @@ def test_parts_are_the_declared_ones_and_as_many_numbers_as_the_image(flow: Flow
     assert sides == [8 >> level for level in range(flow.config.levels)]
 
 
+def test_parts_of_a_prior_sample_are_standard_normal_and_share_no_draws() -> None:
+    backend = tiny_flow()
+    drawn = backend.sample_prior("latent", range(400))
+    for part in drawn.values():
+        assert abs(float(part.mean())) < 0.06
+        assert abs(float(part.std()) - 1) < 0.06
+    first = torch.stack([part.flatten(1)[:, 0] for part in drawn.values()])
+    assert (torch.corrcoef(first) - torch.eye(len(first))).abs().max() < 0.2
+
+
 def test_images_come_back_within_single_and_double_precision(flow: FlowBackend) -> None:
     images = smooth_images(4, flow.config)
     wild = 3 * torch.randn(4, *flow.spec.image_shape, generator=torch.Generator().manual_seed(1))
