@@ -104,7 +104,7 @@ class Switch:
         if not self.sources:
             raise LatentLabError("Name at least one source: a photograph, seed:7 or a file.")
         with working(self.machine, self.json) as work:
-            found = [source for word in self.sources for source in self._read(work, word)]
+            found = self._sources(work)
             switch = self._switch(work, found)
             layout.check_sources(len(found))
             stored = {str(n): s.stored for n, s in enumerate(found, 1) if s.stored is not None}
@@ -151,11 +151,9 @@ class Switch:
     # Sources.
 
     def _switch(self, work: Work, found: list[_Source]) -> Matrix:
-        from latentlab.core.document import MAX_SOURCES, SwitchSource
         from latentlab.core.document import Switch as Matrix
+        from latentlab.core.document import SwitchSource
 
-        if len(found) > MAX_SOURCES:
-            raise LatentLabError(f"These are {len(found)} sources: give at most {MAX_SOURCES}.")
         ranges = () if self.rows is None else tuple(self.rows.split(","))
         return Matrix(
             model=work.context.library.resolve(self.model).id,
@@ -167,6 +165,18 @@ class Switch:
             by_row=tuple(text.strip() for text in ranges),
             pair=(),
         )
+
+    def _sources(self, work: Work) -> list[_Source]:
+        from latentlab.core.document import MAX_SOURCES
+
+        found: list[_Source] = []
+        for place, word in enumerate(self.sources):
+            found += self._read(work, word)
+            # Each of the other words is one source at least.
+            count = len(found) + len(self.sources) - 1 - place
+            if count > MAX_SOURCES:
+                raise LatentLabError(f"These are {count} sources: give at most {MAX_SOURCES}.")
+        return found
 
     def _read(self, work: Work, word: str) -> list[_Source]:
         seeds = _SEED.fullmatch(word)

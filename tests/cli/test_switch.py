@@ -267,6 +267,8 @@ def test_mistakes_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> 
     fails("switch tiny seven --out g.png", "neither a file nor a seed", capsys)
     fails("switch tiny seed:x --out g.png", "not a list of seeds", capsys)
     fails("switch tiny seeds:0-16 --out g.png", "at most 16", capsys)
+    # Said before the last ones are read, and encoded, in vain.
+    fails("switch tiny seeds:0-16 nowhere.png --out g.png", "at most 16", capsys)
     fails("switch tiny seed:1 --out g.jpg", "written as .png", capsys)
     fails("switch tiny seed:1 --rows lokal_1 --out g.png", "did you mean 'local_1'", capsys)
     fails("switch tiny seed:1 --rows global:2 --out g.png", "has no layers", capsys)
