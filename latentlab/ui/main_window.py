@@ -118,7 +118,9 @@ class MainWindow(QMainWindow):
         for plugin in plugins("latentlab.panels"):
             host = PanelHost(plugin, self.controller)
             self.hosts[plugin.row.id] = host
-            self.layout_keeper.add(plugin.row.id, plugin.row.title, host, left=False)
+            host.follow_dock(
+                self.layout_keeper.add(plugin.row.id, plugin.row.title, host, left=False)
+            )
         self.hosts["attributes"].made.connect(self._connect_sliders)
         self.layout_keeper.reset()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QPaintEvent
-from PySide6.QtWidgets import QStackedLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QStackedLayout, QWidget
 
 from latentlab.core.errors import LatentLabError
 from latentlab.core.modelfile import ModelHeader
@@ -66,6 +66,9 @@ class PanelHost(QWidget):
         self._soon.timeout.connect(self._make)
         self._blank = QWidget()
         self._able = ""
+        self._behind = False
+        self._settled = QTimer(self, singleShot=True, interval=0)
+        self._settled.timeout.connect(self._turn)
         self._note = EmptyState(row.title, "", act=lambda: controller.open_model(self._able))
         self._error = ErrorNote()
         self._stack = QStackedLayout(self)
@@ -102,16 +105,42 @@ class PanelHost(QWidget):
         else:
             self._stack.addWidget(self._panel)
 
+    def follow_dock(self, dock: QDockWidget) -> None:
+        """Hide what is behind another tab.
+
+        Qt only moves such a dock out of the window: what is in it counts as visible, works on, and
+        answers to Alt and a letter.
+
+        Args:
+            dock: that this stands in.
+        """
+
+        def turn(seen: bool) -> None:
+            self._behind = not (seen or dock.isFloating())
+            if self._behind:
+                # Docks that are arranged anew come and go several times.
+                self._settled.start()
+            else:
+                self._turn()
+
+        dock.visibilityChanged.connect(turn)
+        dock.topLevelChanged.connect(lambda floats: turn(floats or not self._behind))
+
+    def _turn(self) -> None:
+        self._follow(self._controller.model)
+
     def _follow(self, header: ModelHeader | None) -> None:
-        if self._tried and self._panel is None:
-            self._stack.setCurrentWidget(self._error)
-            return
         row = self.plugin.row
         missing = missing_capabilities(row.needs, header)
         if missing:
             self._note.say(row.title, need_sentence(row.title, missing, header))
             self._offer()
-        self._stack.setCurrentWidget(self._note if missing else self._panel or self._blank)
+        if self._behind:
+            self._stack.setCurrentWidget(self._blank)
+        elif self._tried and self._panel is None:
+            self._stack.setCurrentWidget(self._error)
+        else:
+            self._stack.setCurrentWidget(self._note if missing else self._panel or self._blank)
 
     def _offer(self) -> None:
         """Lead to the first model of the library that can do what is needed, if there is one."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QLabel, QMenuBar, QPushButton, QTabBar, QWidget
 
 from latentlab.core.settings import Settings
 from latentlab.services.library import ModelLibrary
@@ -135,3 +137,70 @@ def test_another_theme_draws_other_icons(window, qtbot):
     window.theme.choose("dark")
     qtbot.waitUntil(lambda: all(ink(button) > 150 for button in pairs))
     window.theme.choose("light")
+
+
+def letters_in_use(window) -> dict[str, list[str]]:
+    """Return what answers to Alt and a letter, by letter: all that Qt counts as visible."""
+    found: dict[str, list[str]] = {}
+    for widget in window.findChildren(QWidget):
+        if not widget.isVisible():
+            continue
+        texts = []
+        if isinstance(widget, QMenuBar):
+            texts = [action.text() for action in widget.actions()]
+        elif isinstance(widget, QTabBar):
+            texts = [widget.tabText(place) for place in range(widget.count())]
+        elif isinstance(widget, QAbstractButton) or (isinstance(widget, QLabel) and widget.buddy()):
+            texts = [widget.text()]
+        for text in texts:
+            letter = QKeySequence.mnemonic(text).toString()
+            if letter:
+                found.setdefault(letter, []).append(text)
+    return found
+
+
+def twice(window) -> list[list[str]]:
+    return [texts for texts in letters_in_use(window).values() if len(texts) > 1]
+
+
+def test_no_two_things_in_sight_answer_to_the_same_letter(window, qtbot):
+    for name in ("directions", "likelihood", "switch"):
+        window._bring(name)
+        qtbot.waitUntil(window.hosts[name].panel.isVisible)
+    # Behind a tab nothing answers, and nothing is made.
+    qtbot.waitUntil(lambda: not window.hosts["likelihood"].panel.isVisible())
+    assert not window.hosts["directions"].panel.isVisible()
+    assert twice(window) == []
+    panel = window.hosts["switch"].panel
+    trigger(window, "switch_samples")
+    settle(panel.model, qtbot)
+    assert twice(window) == []
+    panel.tabs.setCurrentWidget(panel.blend_page)
+    assert twice(window) == []
+    window._bring("likelihood")
+    qtbot.waitUntil(lambda: not panel.isVisible())
+    assert window.hosts["likelihood"].panel.isVisible()
+    assert twice(window) == []
+
+
+def test_a_panel_that_is_torn_off_is_shown_and_so_is_the_one_behind(window, qtbot):
+    window._bring("switch")
+    panel = window.hosts["switch"].panel
+    dock = window.hosts["switch"].parentWidget()
+    dock.setFloating(True)
+    qtbot.waitUntil(lambda: dock.isFloating() and panel.isVisible())
+    dock.setFloating(False)
+    dock.raise_()
+    qtbot.waitUntil(panel.isVisible)
+    window.layout_keeper.reset()
+    qtbot.waitUntil(lambda: not panel.isVisible())
+
+
+def test_ways_to_begin_stand_together(window, qtbot):
+    window._bring("switch")
+    empty = window.hosts["switch"].panel.empty
+    empty.portraits.setVisible(True)
+    qtbot.waitUntil(empty.portraits.isVisible)
+    begin = next(b for b in empty.findChildren(QPushButton) if b.text() == "Swit&ch 4 samples")
+    lower, upper = (b.mapTo(empty, b.rect().topLeft()).y() for b in (empty.portraits, begin))
+    assert 0 < lower - upper - begin.height() <= 16

@@ -413,6 +413,7 @@ def test_an_empty_library_teaches(tmp_path, qapp, qtbot, monkeypatch):
 def test_showing_a_picture_of_a_missing_model_keeps_the_window_alive(window):
     window.controller.show_picture(picture(1).model_copy(update={"model": "gone"}), "Gone")
     assert window.controller.model is None
+    window.hosts["attributes"].parentWidget().raise_()
     assert "needs a model" in shown_text(window.hosts["attributes"])
     window.controller.undo()
     assert window.controller.model.spec.id == "waves"

@@ -38,7 +38,7 @@ _WHAT = (
     "image of the canvas stands among them. Compare two data sets, and look at the least likely "
     "images."
 )
-_BEGIN = "Sco&re these images"
+_BEGIN = "S&core these images"
 _LIMITS = "A likelihood is no outlier test: a simple image of other data may score as likely."
 LIMITS_TEXT = (
     "A density is high where an image is easy to predict. So a model may find simple images of "
@@ -99,7 +99,7 @@ class LikelihoodPanel(QWidget):
         self.verdict.setTextFormat(Qt.TextFormat.PlainText)
         self.verdict.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.verdict.setAccessibleName("What the scores say")
-        self.limits.setText("&What it does not say")
+        self.limits.setText("What it does not sa&y")
         self.limits.setToolTip(_LIMITS)
         self.limits.setAutoRaise(True)
         for button, tip in (

@@ -71,7 +71,7 @@ class SwitchPanel(QWidget):
     def _lay_out(self) -> None:
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setAccessibleName("Matrix or blend")
-        self.tabs.addTab(self.page, "&Matrix")
+        self.tabs.addTab(self.page, "Mat&rix")
         self.tabs.addTab(self.blend_page, "&Blend")
         bar = QWidget()
         flow = FlowLayout(bar, spacing=6)

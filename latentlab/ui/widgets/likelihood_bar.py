@@ -212,7 +212,7 @@ class LikelihoodBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._running = False
-        self.data = SourceChooser("&Images", "Images to score")
+        self.data = SourceChooser("Im&ages", "Images to score")
         self.against = SourceChooser("A&gainst", "Compared with", other=True)
         self.count = QuietSpinBox()
         self.count.setRange(2, _MOST_IMAGES)
@@ -227,7 +227,7 @@ class LikelihoodBar(QWidget):
         self.samples.setToolTip(
             "Random draws for each image: more make a bound tighter, and take as many times longer"
         )
-        self.corrected = QCheckBox("L&ess PNG length")
+        self.corrected = QCheckBox("Less P&NG length")
         self.corrected.setAccessibleName("Less PNG length")
         self.corrected.setToolTip(
             "Subtract the bits/dim of the same image as a PNG, so that simple images are not "
@@ -242,7 +242,7 @@ class LikelihoodBar(QWidget):
             self.data,
             self.against,
             self.button,
-            named("&Number", self.count),
+            named("N&umber", self.count),
             named("Dra&ws", self.samples),
             self.corrected,
         ):

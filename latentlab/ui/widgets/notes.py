@@ -125,6 +125,7 @@ class EmptyState(QWidget):
             column.addWidget(widget)
         column.addSpacing(8)
         column.addWidget(self._button, 0, Qt.AlignmentFlag.AlignHCenter)
+        self._column = column
         column.addStretch()
         layout = QHBoxLayout(self)
         layout.addStretch(1)
@@ -144,6 +145,12 @@ class EmptyState(QWidget):
         """Change the button's text; empty hides it."""
         self._button.setText(text)
         self._button.setVisible(bool(text))
+
+    def add_other(self, button: QPushButton) -> None:
+        """Put another way to begin right under the button."""
+        self._column.insertWidget(
+            self._column.indexOf(self._button) + 1, button, 0, Qt.AlignmentFlag.AlignHCenter
+        )
 
     def set_picture(self, picture: QPixmap | None) -> None:
         """Change the picture; ``None`` hides it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from latentlab.ui.icons import icon
@@ -30,17 +30,16 @@ class SwitchEmpty(QWidget):
         super().__init__(parent)
         self._model = model
         self.state = EmptyState(
-            "", "", f"&Switch {FIRST} samples", lambda: model.add_samples(FIRST)
+            "", "", f"Swit&ch {FIRST} samples", lambda: model.add_samples(FIRST)
         )
-        self.portraits = QPushButton(f"or {FIRST} sample &portraits")
+        self.portraits = QPushButton(f"or {FIRST} sample port&raits")
         self.portraits.setFlat(True)
         self.portraits.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.portraits.setToolTip("Portraits that no model was trained on, encoded by this one")
+        self.state.add_other(self.portraits)
         self.portraits.clicked.connect(lambda: model.add_portraits(FIRST))
         layout = QVBoxLayout(self)
-        layout.addWidget(self.state, 3)
-        layout.addWidget(self.portraits, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addStretch(2)
+        layout.addWidget(self.state)
         self._draw()
         self.follow()
 
@@ -54,7 +53,7 @@ class SwitchEmpty(QWidget):
         )
         spec = model.spec
         able = spec is not None and "sample" in spec.capabilities
-        self.state.set_button(f"&Switch {FIRST} samples" if able else "")
+        self.state.set_button(f"Swit&ch {FIRST} samples" if able else "")
         self.portraits.setVisible(model.of_portraits and model.takes_photos)
 
     def changeEvent(self, event: QEvent) -> None:

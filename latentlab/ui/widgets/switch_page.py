@@ -53,11 +53,11 @@ class SwitchPage(QWidget):
         self.matrix.setAccessibleName("Switch matrix")
         self.detail = SwitchDetail(controller, model)
         self.facts = QLabel()
-        self.canvas = self._button("canvas", "&Canvas", "Show it on the canvas (Enter)")
+        self.canvas = self._button("canvas", "Ca&nvas", "Show it on the canvas (Enter)")
         self.keep = self._button("keep", "&Keep", "Keep it in the tray (K)")
-        self.map = self._button("map", "Ma&p", "Show where it lies on the map")
+        self.map = self._button("map", "Map", "Show where it lies on the map")
         self.check = self._button(
-            "check", "Chec&k", "Encode it again and measure whether its parts come back"
+            "check", "&Check", "Encode it again and measure whether its parts come back"
         )
         self.maps = self._button("maps", "&Local", "Show its local parts, channel by channel")
         self.maps.setCheckable(True)
