@@ -15,6 +15,7 @@ from latentlab.core.spec import LatentSpace, PartSpec
 from latentlab.services.directions_axes import dimension_directions
 from latentlab.ui.widgets.direction_pages.dimensions import dimension_direction, part_deviations
 from latentlab.ui.widgets.direction_pages.direction_strip import AMOUNTS
+from tests.flow_models import write_tiny
 from tests.ui.directions_stage import base_latents, click, make_stage, mark, moved_images
 from tests.ui.stage import DEPTH
 
@@ -199,6 +200,19 @@ def test_the_most_active_dimension_comes_first(stage, tmp_path):
     assert section.direction.scale == pytest.approx(rows[:, 1].std(), rel=1e-9)
     section.box.setValue(2)
     assert section.slider.value() == order.index(2)
+
+
+def test_the_map_may_tell_of_the_next_model_before_its_parts_are_offered(stage, tmp_path):
+    controller, _, page = stage
+    with_map(controller, page, tmp_path)
+    controller.model_changed.disconnect()
+    write_tiny(tmp_path / "tiny-flow.safetensors")
+    controller.open_file(tmp_path / "tiny-flow.safetensors")
+    assert controller.model.spec.family == "flow"
+    controller.map_model.points = None
+    controller.map_model.points_changed.emit()
+    page.follow_model()
+    assert page.dimensions.part in {part.name for part in controller.model.spec.space().parts}
 
 
 def test_a_dimension_becomes_a_slider(stage, tmp_path, qtbot):

@@ -145,7 +145,8 @@ class DimensionsSection(QWidget):
 
     def _follow_part(self, *_: object) -> None:
         space, part = self._space, self.part
-        if space is None or not part:
+        # The map may tell of the next model before the parts of it are offered.
+        if space is None or part not in {one.name for one in space.parts}:
             return
         size = space.part(part).size
         self._deviations = None if self._points is None else part_deviations(self._points, part)
