@@ -164,5 +164,10 @@ FAMILIES: tuple[Family, ...] = (
 TRAINERS: dict[str, str] = {family.id: family.trainer for family in FAMILIES}
 """Trainer by family, as ``module:attribute``; a plugged-in backend names its own in ``trainer``."""
 
-BUNDLED_MODELS: tuple[str, ...] = ("portraits-vae", "portraits-vae-2d", "portraits-diffusion")
+BUNDLED_MODELS: tuple[str, ...] = (
+    "portraits-vae",
+    "portraits-vae-2d",
+    "portraits-diffusion",
+    "portraits-flow",
+)
 """Ids of the models in ``assets/models``; the first one opens at the first start."""

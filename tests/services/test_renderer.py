@@ -157,7 +157,10 @@ def test_a_condition_changes_the_picture(renderer: Renderer) -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "model": ({"model": "none"}, "portraits-vae-2d, portraits-diffusion, class, grey, small"),
+    "model": (
+        {"model": "none"},
+        "portraits-vae-2d, portraits-diffusion, portraits-flow, class, grey, small",
+    ),
     "space": ({"space": "w"}, "has no space 'w'"),
     "direction": ({"edits": {"hat": 1.0}}, "no direction 'hat'"),
     "nothing": ({"seeds": ()}, "neither seeds nor latents"),
