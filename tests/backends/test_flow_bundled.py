@@ -16,7 +16,6 @@ from latentlab.core.paths import asset_path
 from latentlab.data.portraits.dataset import Portraits
 
 PATH = asset_path("models", "portraits-flow.safetensors")
-pytestmark = pytest.mark.skipif(not PATH.is_file(), reason="the flow is not bundled yet")
 
 Pair = tuple[FlowBackend, FlowBackend]
 
