@@ -13,7 +13,7 @@ import tyro
 from latentlab.cli.common import Json, Machine, Model, Progress, print_json
 from latentlab.cli.decoding import Decoding
 from latentlab.cli.images import Out
-from latentlab.cli.working import Work, working
+from latentlab.cli.working import Work, holds_latents, working
 from latentlab.core.errors import LatentLabError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from latentlab.services.switch_export import WrittenSwitch
 
 _SEED = re.compile(r"seeds?:(.*)", re.DOTALL)
-_LATENTS = (".safetensors", ".npz")
 
 
 @dataclass(frozen=True)
@@ -188,10 +187,7 @@ class Switch:
                 f"'{word}' is neither a file nor a seed: name a photograph, a PNG or latents file "
                 "of LatentLab, or write for example seed:7."
             )
-        from latentlab.services.png import read_png_metadata
-
-        suffix = path.suffix.lower()
-        if suffix in _LATENTS or (suffix == ".png" and read_png_metadata(path) is not None):
+        if holds_latents(path, self._spec(work)[0]):
             return self._own(work, path)
         photo = work.run(
             "encode_photo", model=self.model, photo=path, condition=self.decoding.told()
@@ -231,8 +227,6 @@ class Switch:
 
         spec, model = self._spec(work)
         taken = work.run("import_latents", path=path, model=self.model)
-        if taken.picture.fingerprint != spec.fingerprint:
-            raise LatentLabError(f"'{path.name}' is of another model than '{model}'.")
         items = ((taken.picture, taken.stored),)
         (rows,) = work.run("picture_latents", pictures=items, directions=taken.directions)
         found = []

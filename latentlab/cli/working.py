@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from latentlab.core.direction import Direction
     from latentlab.core.document import Picture
     from latentlab.core.latents import Latents
+    from latentlab.core.spec import ModelSpec
     from latentlab.services.jobs import JobContext
 
 _SEEDS = re.compile(r"[\d,\s-]+")
+_LATENTS = (".safetensors", ".npz")
 
 
 class Work:
@@ -59,7 +61,6 @@ class Work:
         """
         from latentlab.core.seeds import parse_seeds
         from latentlab.services.commands import build_picture
-        from latentlab.services.png import read_png_metadata
 
         path = Path(text)
         library = self.context.library
@@ -71,14 +72,10 @@ class Work:
                     "photograph, a PNG of LatentLab or a file of latents."
                 )
             return build_picture(spec, model=entry.id, seeds=parse_seeds(text)), None
-        suffix = path.suffix.lower()
-        own = suffix == ".png" and read_png_metadata(path) is not None
-        if not own and suffix not in (".safetensors", ".npz"):
+        if not holds_latents(path, spec):
             photo = self.run("encode_photo", model=model, photo=path)
             return photo.picture, photo.latents
         taken = self.run("import_latents", path=path, model=model)
-        if taken.picture.fingerprint != spec.fingerprint:
-            raise LatentLabError(f"'{path.name}' is of another model than '{entry.id}'.")
         rows = self._rows((taken.picture, taken.stored), taken.directions)
         return build_picture(spec, model=entry.id, stored=rows, space=rows.space), rows
 
@@ -90,6 +87,30 @@ class Work:
         (rows,) = self.run("picture_latents", pictures=(item,), directions=own)
         latents: Latents = rows
         return latents
+
+
+def holds_latents(path: Path, spec: ModelSpec) -> bool:
+    """Return whether a file holds latents for a model; what another model made is a photograph.
+
+    Raises:
+        LatentLabError: it is a PNG with several images of another model.
+    """
+    from latentlab.services.png import read_png_metadata
+
+    suffix = path.suffix.lower()
+    if suffix in _LATENTS:
+        return True
+    record = read_png_metadata(path) if suffix == ".png" else None
+    if record is None or record.picture.fingerprint == spec.fingerprint:
+        return record is not None
+    picture, stored = record.picture, record.stored
+    count = len(picture.seeds) if stored is None else stored.batch
+    if count > 1:
+        raise LatentLabError(
+            f"'{path.name}' shows {count} images of '{picture.model}': give a file with one image, "
+            "which is then encoded like a photograph."
+        )
+    return False
 
 
 @contextmanager

@@ -260,8 +260,16 @@ def test_mixes_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
 # What stops it.
 
 
+def test_an_image_of_another_model_is_a_photograph(tmp_path: Path) -> None:
+    run("sample faces --seeds 3 --out known.png")
+    Image.fromarray(read("known.png")).save("unknown.png")
+    run("switch tiny known.png seed:1 --out of-known.png")
+    run("switch tiny unknown.png seed:1 --out of-unknown.png")
+    np.testing.assert_array_equal(read("of-known.png"), read("of-unknown.png"))
+
+
 def test_mistakes_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    run("sample faces --seeds 3 --out other.png")
+    run("sample faces --seeds 3,4 --out other.png")
     capsys.readouterr()
     fails("switch tiny --out g.png", "Name at least one source", capsys)
     fails("switch tiny seven --out g.png", "neither a file nor a seed", capsys)
@@ -276,7 +284,7 @@ def test_mistakes_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> 
     fails("switch tiny seed:1 --mix 1 2 --out g.png", "two numbers from 1 to 1", capsys)
     fails("switch tiny seed:1 --option speed=2 --out g.png", "no decoding option", capsys)
     fails("switch faces seed:1 --out g.png", "one part without layers", capsys)
-    fails("switch tiny other.png --out g.png", "is of another model", capsys)
+    fails("switch tiny other.png --out g.png", "shows 2 images of 'faces'", capsys)
     fails("switch none seed:1 --out g.png", "There is no model 'none'", capsys)
     Path("broken.png").write_bytes(Path("a.png").read_bytes()[:60])
     fails("switch tiny broken.png --out g.png", "broken.png", capsys)
