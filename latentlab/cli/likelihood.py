@@ -166,7 +166,7 @@ class Likelihood:
             return
         from latentlab.core.likelihood import (
             figure,
-            mean_and_error,
+            mean_text,
             quantity_title,
             share_below,
             simplicity_sentence,
@@ -175,11 +175,10 @@ class Likelihood:
 
         quantity = self._quantity
         for scores in sets:
-            mean, error = mean_and_error(scores.values(quantity))
             kind = " (upper bounds)" if scores.bound else ""
             print(
                 f"{scores.data.title}: {len(scores):,} image{'s' * (len(scores) != 1)}, "
-                f"{figure(mean, 5)} ± {figure(error, 2)} {quantity_title(quantity)}{kind}"
+                f"{mean_text(scores.values(quantity))} {quantity_title(quantity)}{kind}"
             )
         if image is not None:
             share = share_below(image.value(quantity), sets[0].values(quantity))

@@ -186,6 +186,15 @@ def mean_and_error(values: Float) -> tuple[float, float]:
     return float(values.mean()), float(error)
 
 
+def mean_text(values: Float) -> str:
+    """Return the mean and its standard error for a person: 5.511 ± 0.013, to the same place."""
+    mean, error = mean_and_error(values)
+    if not math.isfinite(error) or error <= 0:
+        return figure(mean, 4)
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{mean:.{places}f} ± {error:.{places}f}"
+
+
 def figure(value: float, digits: int) -> str:
     """Return a number with so many significant digits, never as a power of ten."""
     if not math.isfinite(value):

@@ -6,7 +6,6 @@ on white, the window in its own colours.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,7 +16,7 @@ from latentlab.core.likelihood import (
     Quantity,
     figure,
     histogram,
-    mean_and_error,
+    mean_text,
     quantity_title,
 )
 from latentlab.services.run_chart import short, ticks
@@ -127,9 +126,7 @@ def legend_text(title: str, values: Float) -> str:
     """Return what the legend says of a data set."""
     if not len(values):
         return title
-    mean, error = mean_and_error(values)
-    spread = "" if math.isnan(error) else f" ± {figure(error, 2)}"
-    return f"{title}: {len(values):,} images, mean {figure(mean, 4)}{spread}"
+    return f"{title}: {len(values):,} images, mean {mean_text(values)}"
 
 
 class _Layout:

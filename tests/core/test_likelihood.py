@@ -16,6 +16,7 @@ from latentlab.core.likelihood import (
     figure,
     histogram,
     mean_and_error,
+    mean_text,
     rank_correlation,
     ranked,
     share_below,
@@ -81,6 +82,15 @@ def test_a_histogram_shares_its_bins_and_holds_every_image():
     assert alone.shares[0].max() == 100
     with pytest.raises(LatentLabError, match="nothing to draw"):
         histogram([np.zeros(0)])
+
+
+def test_a_mean_and_its_error_end_at_the_same_place():
+    values = np.array([1.0, 1.2, 0.9, 1.13])
+    mean, error = values.mean(), values.std(ddof=1) / 2
+    assert mean_text(values) == f"{mean:.3f} ± {error:.3f}" == "1.058 ± 0.067"
+    assert mean_text(1000 * values) == "1058 ± 67"
+    assert mean_text(np.array([5.51234])) == "5.512"
+    assert mean_text(np.ones(3)) == "1"
 
 
 def test_places_among_others():
