@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from latentlab.backends.checkpoint import state_arrays
 from latentlab.backends.diffusion import DiffusionBackend, diffusion_spec
 from latentlab.backends.images import to_levels
 from latentlab.backends.nn.diffusion import DiffusionConfig, DiffusionNetwork, prediction_target
@@ -20,7 +19,7 @@ from latentlab.core.direction import Direction
 from latentlab.core.errors import LatentLabError
 from latentlab.core.families.diffusion import DiffusionSettings
 from latentlab.core.latents import Condition
-from latentlab.core.modelfile import ModelHeader, StoredModel
+from latentlab.core.modelfile import StoredModel
 from latentlab.core.noise_schedule import noise_schedule
 from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
@@ -30,6 +29,7 @@ from latentlab.evaluation.portraits import can_study
 from latentlab.training.conditions import condition_names, condition_vectors
 from latentlab.training.family import Batch
 from latentlab.training.shapes import square_shapes
+from latentlab.training.storing import stored_model
 
 MOST_SNR = 5.0
 """gamma of Hang et al. 2023, section 3.4."""
@@ -165,17 +165,8 @@ class DiffusionTrainer:
         quality: dict[str, float],
         directions: dict[str, Direction],
     ) -> StoredModel:
-        spec = backend.spec.model_copy(update={"quality": quality})
-        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=spec)
-        weights = state_arrays(backend.network)
-        return StoredModel(header, weights, directions, self._preview(backend))
-
-    def _preview(self, backend: DiffusionBackend) -> NDArray[np.uint8]:
-        """Return the card's picture: nine prior samples, three by three."""
         images = to_levels(backend.decode(backend.sample_prior("noise", range(9))))
-        height, width, channels = images.shape[1:]
-        grid = images.reshape(3, 3, height, width, channels).swapaxes(1, 2)
-        return np.ascontiguousarray(grid.reshape(3 * height, 3 * width, channels))
+        return stored_model(backend, quality, directions, images)
 
 
 def _ended(work: Generator[Any, None, Result]) -> Result:

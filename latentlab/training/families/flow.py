@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from latentlab.backends.checkpoint import state_arrays
 from latentlab.backends.flow import FlowBackend, flow_spec
 from latentlab.backends.images import from_levels, to_levels
 from latentlab.backends.nn.flow import (
@@ -27,7 +26,7 @@ from latentlab.backends.nn.likelihoods import gaussian_kl
 from latentlab.backends.probe import load_probe
 from latentlab.core.direction import Direction
 from latentlab.core.families.flow import FlowSettings
-from latentlab.core.modelfile import ModelHeader, StoredModel
+from latentlab.core.modelfile import StoredModel
 from latentlab.core.recipe_errors import SettingError, read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.flow_switch import switch_study
@@ -37,6 +36,7 @@ from latentlab.evaluation.quick import quick_directions
 from latentlab.training.families.flow_quality import measure_flow
 from latentlab.training.family import Batch
 from latentlab.training.shapes import square_shapes
+from latentlab.training.storing import stored_model
 
 SHEET_TEMPERATURE = 0.8
 """Of the new images on a sheet and on the card: at 1 a flow's images are at their wildest."""
@@ -197,15 +197,6 @@ class FlowTrainer:
         quality: dict[str, float],
         directions: dict[str, Direction],
     ) -> StoredModel:
-        spec = backend.spec.model_copy(update={"quality": quality})
-        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=spec)
-        weights = state_arrays(backend.network)
-        return StoredModel(header, weights, directions, self._preview(backend))
-
-    def _preview(self, backend: FlowBackend) -> NDArray[np.uint8]:
-        """Return the card's picture: nine prior samples, three by three."""
         drawn = backend.sample_prior("latent", range(9), SHEET_TEMPERATURE)
         images = to_levels(backend.decode(drawn))
-        height, width, channels = images.shape[1:]
-        grid = images.reshape(3, 3, height, width, channels).swapaxes(1, 2)
-        return np.ascontiguousarray(grid.reshape(3 * height, 3 * width, channels))
+        return stored_model(backend, quality, directions, images)

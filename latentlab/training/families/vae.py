@@ -11,14 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentlab.backends.checkpoint import state_arrays
 from latentlab.backends.images import from_levels, to_levels
 from latentlab.backends.nn.likelihoods import density, gaussian_kl, location
 from latentlab.backends.nn.vae import VaeConfig, VaeNetwork
 from latentlab.backends.vae import VaeBackend, vae_spec
 from latentlab.core.direction import Direction
 from latentlab.core.families.vae import VaeSettings
-from latentlab.core.modelfile import ModelHeader, StoredModel
+from latentlab.core.modelfile import StoredModel
 from latentlab.core.recipe_errors import read_settings
 from latentlab.data.base import ImageDataset
 from latentlab.evaluation.portraits import can_study, study
@@ -27,6 +26,7 @@ from latentlab.training.conditions import condition_names, condition_vectors
 from latentlab.training.families.vae_quality import PRIOR_IMAGES, fit_prior, measure_vae
 from latentlab.training.family import Batch
 from latentlab.training.shapes import square_shapes
+from latentlab.training.storing import stored_model
 
 SNAPSHOT_IMAGES = 1000
 """Images that the prior of a checkpoint or a sample sheet is fitted to."""
@@ -122,10 +122,8 @@ class VaeTrainer:
         quality: dict[str, float],
         directions: dict[str, Direction],
     ) -> StoredModel:
-        spec = backend.spec.model_copy(update={"quality": quality})
-        header = ModelHeader(config=self.config.model_dump(mode="json"), spec=spec)
-        weights = state_arrays(backend.network)
-        return StoredModel(header, weights, directions, self._preview(backend))
+        images = to_levels(backend.decode(backend.sample_prior("z", range(9))))
+        return stored_model(backend, quality, directions, images)
 
     def finish(
         self, network: nn.Module, held_out: ImageDataset, device: torch.device
@@ -148,13 +146,6 @@ class VaeTrainer:
         else:
             directions = quick_directions(backend, self.dataset, FINISH_IMAGES)
         yield self._stored(backend, quality, directions)
-
-    def _preview(self, backend: VaeBackend) -> NDArray[np.uint8]:
-        """Return the card's picture: nine prior samples, three by three."""
-        images = to_levels(backend.decode(backend.sample_prior("z", range(9))))
-        height, width, channels = images.shape[1:]
-        grid = images.reshape(3, 3, height, width, channels).swapaxes(1, 2)
-        return np.ascontiguousarray(grid.reshape(3 * height, 3 * width, channels))
 
     def _free(self, kl: Tensor) -> Tensor:
         return kl.clamp_min(self.settings.free_bits) if self.settings.free_bits else kl
