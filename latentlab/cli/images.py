@@ -290,15 +290,13 @@ class Encode:
         save_latents(self.out, latents, picture)
         if self.reconstruction is not None:
             _write(library, self.reconstruction, picture, latents, Grid())
-        rows = [
-            {"image": path, "psnr_db": update.residual_psnr}
-            for path, update in zip(self.images, found)
-        ]
+        rows = [(path, update.residual_psnr) for path, update in zip(self.images, found)]
         if self.json:
-            print_json({"out": self.out, "images": rows})
+            images = [{"image": path, "psnr_db": figure} for path, figure in rows]
+            print_json({"out": self.out, "images": images})
         else:
-            for row in rows:
-                print(f"{row['image']}: reconstruction {decibels(row['psnr_db'])}")
+            for path, figure in rows:
+                print(f"{path}: reconstruction {decibels(figure)}")
             print(f"{len(rows)} latents in {self.out}")
         return 0
 

@@ -311,6 +311,8 @@ class Switch:
 
 def trip_words(trip: RoundTrip) -> str:
     """Return a round trip for a person; empty where nothing was measured."""
+    from latentlab.services.switch_values import LOST
+
     words = []
     if trip.psnr_db == float("inf"):
         words.append("the photograph comes back exactly")
@@ -321,7 +323,8 @@ def trip_words(trip: RoundTrip) -> str:
         )
     if trip.latent_error is not None:
         words.append(f"latents come back to {trip.latent_error:.1e} sigma")
-    return ", ".join(words)
+    text = ", ".join(words)
+    return f"{text}. {LOST}" if trip.lost else text
 
 
 def check_words(check: SwitchCheck) -> str:

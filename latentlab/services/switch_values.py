@@ -13,6 +13,12 @@ from latentlab.core.switching import Cell
 
 Images = NDArray[np.uint8]
 
+LOST_SIGMA = 0.1
+"""Error of a latent, in standard deviations of the prior, over which a picture is not its own."""
+LOST = (
+    "It lies too far from what the model was trained on: 32-bit numbers cannot hold the way back."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class SwitchCells:
@@ -44,6 +50,15 @@ class RoundTrip:
     psnr_db: float | None = None
     max_level_error: int | None = None
     latent_error: float | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether rounding ate what an exact encoder found.
+
+        The inverse of a flow explodes far from its training data (Behrmann et al. 2021, arXiv
+        2006.09347).
+        """
+        return self.latent_error is not None and self.latent_error > LOST_SIGMA
 
 
 @dataclass(frozen=True, eq=False)

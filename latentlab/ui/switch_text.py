@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from latentlab.services.switch import RoundTrip, SwitchCheck
+from latentlab.services.switch_values import LOST, RoundTrip, SwitchCheck
 
 _NBSP = "\N{NO-BREAK SPACE}"
 
@@ -43,7 +43,7 @@ def trip_sentence(trip: RoundTrip | None) -> str:
         said.append(
             f"Encoded again, its latent is off by {small(trip.latent_error)}{_NBSP}σ at most."
         )
-    return " ".join(said)
+    return " ".join([*said, LOST] if trip.lost else said)
 
 
 def check_sentences(check: SwitchCheck | None, first: str, second: str) -> str:
