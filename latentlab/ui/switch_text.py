@@ -13,6 +13,8 @@ def small(value: float) -> str:
     """Return a small number with two digits: ``3.1e−6``, ``0.42``, ``12``."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "?"
+    if abs(value) >= 1e4:
+        return f"{value:.1e}".replace("e+", "e").replace("-", "−")
     text = f"{value:.0f}" if abs(value) >= 9.95 else f"{value:.2g}"
     return text.replace("e-0", "e−").replace("e-", "e−").replace("-", "−")
 

@@ -201,6 +201,7 @@ def test_what_is_said_of_round_trips_and_checks():
     assert "at most 2 of 255 off" in said
     assert "3.1e−6" in said
     assert switch_text.LOST not in said
+    assert switch_text.small(5130948705957) == "5.1e12"
     lost = switch_text.trip_sentence(RoundTrip(4.1, 255, float("inf")))
     assert lost.endswith(switch_text.LOST)
     assert switch_text.trip_note(RoundTrip(float("inf"), 0, 0.0)) == "exact"
